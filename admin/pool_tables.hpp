@@ -1,0 +1,14 @@
+#pragma once
+
+#include "admin/show_commands.hpp"
+
+namespace pgtorii::admin {
+
+/// The tables of SHOW POOL_*, one function each. Column lists and words are Pgpool-II's.
+result_table pool_version_table(const admin_source& source);
+result_table pool_nodes_table(const admin_source& source);
+result_table pool_backend_stats_table(const admin_source& source);
+result_table pool_cache_table(const admin_source& source);
+result_table pool_status_table(const admin_source& source);
+
+}  // namespace pgtorii::admin

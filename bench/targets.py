@@ -1,0 +1,152 @@
+"""What is measured: a row for each program in front of the servers, and how it is configured.
+
+All of them log errors only, trust loopback, and may open as many server connections as clients come,
+so that none is limited by its pool.
+"""
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import servers
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where one proxy stands: its directory, ports, the servers behind it, the clients to expect."""
+
+    directory: Path
+    port: int
+    server_ports: list[int]
+    clients: int
+    program: Path | None  # pgtorii's
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A row of the tables."""
+
+    key: str
+    title: str
+    command: Callable[[Site], list[str]] | None  # None: no proxy at all
+    stop_signal: int = signal.SIGINT
+    is_extra: bool = False  # left out by --quick
+    is_process_per_client: bool = False
+    skips: tuple[str, ...] = ()  # workloads that it can't run, as prefixes of their keys
+
+
+def _pgbouncer(site: Site, pool_mode: str) -> list[str]:
+    (site.directory / "users.txt").write_text('"postgres" ""\n')
+    config = site.directory / "pgbouncer.ini"
+    config.write_text(f"""\
+[databases]
+* = host=127.0.0.1 port={site.server_ports[0]}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {site.port}
+unix_socket_dir =
+auth_type = trust
+auth_file = {site.directory}/users.txt
+logfile = {site.directory}/pgbouncer.log
+pidfile = {site.directory}/pgbouncer.pid
+log_connections = 0
+log_disconnections = 0
+pool_mode = {pool_mode}
+max_client_conn = {site.clients + 100}
+default_pool_size = {min(site.clients, servers.SERVER_CONNECTIONS // 2)}
+so_reuseport = 0
+""")
+    return [shutil.which("pgbouncer", path="/usr/sbin:/usr/bin") or "pgbouncer", "-q", str(config)]
+
+
+def _pgpool_conf(site: Site) -> str:
+    text = f"""\
+backend_clustering_mode = 'streaming_replication'
+listen_addresses = '127.0.0.1'
+port = {site.port}
+socket_dir = '{site.directory}'
+pcp_listen_addresses = '127.0.0.1'
+pcp_port = {servers.find_port()}
+pcp_socket_dir = '{site.directory}'
+wd_ipc_socket_dir = '{site.directory}'
+pid_file_name = '{site.directory}/pgpool.pid'
+logdir = '{site.directory}'
+log_min_messages = error
+num_init_children = {site.clients}
+max_pool = 1
+load_balance_mode = on
+sr_check_user = 'postgres'
+"""
+    for number, port in enumerate(site.server_ports):
+        text += f"""\
+backend_hostname{number} = '127.0.0.1'
+backend_port{number} = {port}
+backend_weight{number} = 1
+backend_flag{number} = 'DISALLOW_TO_FAILOVER'
+"""
+    return text
+
+
+def _pgpool(site: Site) -> list[str]:
+    config = site.directory / "pgpool.conf"
+    config.write_text(_pgpool_conf(site))
+    return [shutil.which("pgpool", path="/usr/sbin:/usr/bin") or "pgpool", "-n", "-f", str(config)]
+
+
+def _pgtorii(site: Site, workers: int) -> list[str]:
+    config = site.directory / "pgpool.conf"
+    config.write_text(_pgpool_conf(site) + (f"worker_threads = {workers}\n" if workers else ""))
+    return [str(site.program), "-n", "-f", str(config)]
+
+
+REFERENCE = "pgbouncer"  # the row that all ratios are to
+
+KINDS = (
+    Kind("direct", "direct", None),
+    Kind("pgbouncer", "PgBouncer, session", lambda site: _pgbouncer(site, "session"), signal.SIGTERM),
+    Kind("pgbouncer-transaction", "PgBouncer, transaction", lambda site: _pgbouncer(site, "transaction"),
+         signal.SIGTERM, is_extra=True, skips=("prepared",)),  # it knows no prepared statements before 1.21
+    Kind("pgpool", "Pgpool-II", _pgpool, is_process_per_client=True),
+    Kind("pgtorii", "pgtorii, 1 worker", lambda site: _pgtorii(site, 1)),
+    Kind("pgtorii-default", "pgtorii", lambda site: _pgtorii(site, 0), is_extra=True),
+)
+
+
+class Proxy:
+    """A running program of one kind, or the primary itself for the kind without one."""
+
+    def __init__(self, kind: Kind, cluster: servers.Cluster, clients: int, program: Path | None,
+                 wrapper: list[str] | None = None):
+        """Starts it for `clients` clients, under the command `wrapper` if one is given."""
+        self.kind = kind
+        self.process: subprocess.Popen | None = None
+        self.port = cluster.ports[0]
+        if kind.command is None:
+            return
+        self.port = servers.find_port()
+        directory = cluster.directory / f"{kind.key}-{self.port}"
+        directory.mkdir()
+        directory.chmod(0o755)
+        if servers.as_owner():
+            shutil.chown(directory, servers.OWNER, servers.OWNER)
+        site = Site(directory, self.port, cluster.ports, clients, program)
+        log = directory / "output.log"
+        self.process = servers.start([*(wrapper or []), *kind.command(site)], log, directory)
+        try:
+            servers.wait_until_open(self.port, self.process, log)
+        except BaseException:  # a signal too: nobody else knows this process yet
+            self.stop()
+            raise
+
+    @property
+    def pid(self) -> int | None:
+        """The process whose tree is accounted; none for a direct connection."""
+        return self.process.pid if self.process else None
+
+    def stop(self) -> None:
+        """Ends it, with all it started."""
+        if self.process:
+            servers.stop(self.process, self.kind.stop_signal)

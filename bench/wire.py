@@ -1,0 +1,89 @@
+"""A client of the PostgreSQL protocol, as small as bulk transfer and idle connections need.
+
+psql and a driver would keep whole results in memory and use more CPU time than the proxy between.
+"""
+
+import socket
+import struct
+
+READY = b"Z\x00\x00\x00\x05"
+COPY_CHUNK_BYTES = 8192  # as psql's \copy sends
+
+
+class ServerError(Exception):
+    """An ErrorResponse: its text."""
+
+
+class Client:
+    """One session as user postgres, without a password."""
+
+    def __init__(self, port: int, database: str, timeout: float = 60):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = bytearray(1 << 20)
+        parameters = f"user\0postgres\0database\0{database}\0application_name\0bench\0\0".encode()
+        self.socket.sendall(struct.pack("!ii", len(parameters) + 8, 196608) + parameters)
+        self._until_ready()
+
+    def close(self) -> None:
+        try:
+            self.socket.sendall(b"X\x00\x00\x00\x04")
+        except OSError:
+            pass  # the server side may have gone first
+        self.socket.close()
+
+    def query(self, sql: str) -> int:
+        """Runs `sql` and throws its result away; gives the bytes received."""
+        self._send_query(sql)
+        return self._until_ready()
+
+    def copy_in(self, sql: str, row: bytes, row_count: int) -> int:
+        """Sends `row_count` times the line `row` to a COPY FROM STDIN; gives the bytes sent."""
+        self._send_query(sql)
+        answer = self.socket.recv(8192)
+        if answer[:1] != b"G":
+            raise ServerError(_error_text(answer))
+        rows_per_chunk = max(1, COPY_CHUNK_BYTES // len(row))
+        body = row * rows_per_chunk
+        chunk = b"d" + struct.pack("!i", len(body) + 4) + body
+        batch = chunk * 64
+        batch_count = max(1, row_count // (rows_per_chunk * 64))
+        for _ in range(batch_count):
+            self.socket.sendall(batch)
+        self.socket.sendall(b"c\x00\x00\x00\x04")
+        self._until_ready()
+        return batch_count * len(batch)
+
+    def _send_query(self, sql: str) -> None:
+        text = sql.encode() + b"\0"
+        self.socket.sendall(b"Q" + struct.pack("!i", len(text) + 4) + text)
+
+    def _until_ready(self) -> int:
+        """Reads until ReadyForQuery ends the stream; an error in the first bytes is raised.
+
+        Only the head and the last six bytes are looked at: the rows of the bench hold no such bytes.
+        """
+        received, tail, head = 0, b"", b""
+        while True:
+            count = self.socket.recv_into(self.buffer)
+            if count == 0:
+                raise ServerError(f"the connection was closed: {_error_text(head)}")
+            received += count
+            if len(head) < 512:
+                head += bytes(self.buffer[:512])[: min(count, 512)]
+            tail = (tail + bytes(self.buffer[max(0, count - 6):count]))[-6:]
+            if tail[:5] == READY:
+                break
+        if head[:1] == b"E":
+            raise ServerError(_error_text(head))
+        return received
+
+
+def _error_text(message: bytes) -> str:
+    """The message field of an ErrorResponse, or what came instead."""
+    if message[:1] != b"E":
+        return repr(message[:80])
+    for field in message[5:].split(b"\0"):
+        if field[:1] == b"M":
+            return field[1:].decode(errors="replace")
+    return "an error without a message"

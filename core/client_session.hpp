@@ -1,0 +1,281 @@
+#pragma once
+
+#include "core/cancel_registry.hpp"
+#include "core/cancel_sender.hpp"
+#include "core/input_buffer.hpp"
+#include "core/link_opening.hpp"
+#include "core/link_pool.hpp"
+#include "core/prepared_statements.hpp"
+#include "core/server_link.hpp"
+#include "core/session_home.hpp"
+#include "core/session_settings.hpp"
+#include "core/runtime/deadlines.hpp"
+#include "core/runtime/task.hpp"
+#include "core/runtime/transport.hpp"
+#include "protocol/client_messages.hpp"
+#include "protocol/message.hpp"
+#include "protocol/startup.hpp"
+#include "routing/decision.hpp"
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace pgtorii::core {
+
+/// A client's stay, from the accepted socket to the last link given back: one coroutine on its home worker.
+///
+/// It works in *units*: a Query message, or an extended-protocol run up to its Sync. For each it decides a server
+/// (session_units.cpp), makes a link to it ready (session_links.cpp), sends the unit and passes replies on until the
+/// link owes nothing (session_forward.cpp). The way of a query that needs nothing special has no nested coroutine, no
+/// allocation and no lock.
+///
+/// Invariants:
+/// - Only one link owes replies to the client at a time; what other links owe is ours and swallowed.
+/// - A transaction always has its place on the primary; a standby may join it as a reader. When the reader fails, the
+///   primary's part is failed before the client learns of it, so the server itself refuses what follows.
+/// - Nothing of the client runs on a link whose settings are not the session's.
+class client_session {
+public:
+    client_session(session_home& home, std::uint64_t id, runtime::descriptor socket, std::string peer_host,
+                   int peer_port);
+    ~client_session();
+    client_session(const client_session&) = delete;
+    client_session& operator=(const client_session&) = delete;
+
+    void start();
+    /// A cancel request with this session's key has come. Home worker.
+    void request_cancel() { events_.raise(event_cancel); }
+    /// Only a session that waits for a primary wakes: an idle one costs nothing.
+    void on_view_changed()
+    {
+        if (waits_for_view_) events_.raise(event_view);
+    }
+    void on_turn_granted() { events_.raise(event_turn); }
+    /// The gate is closing.
+    void end() { events_.raise(event_end); }
+
+private:
+    /// The ledger tag of what the session sends for itself and keeps no row for.
+    static constexpr std::uint32_t own_tag = 0xffff'ffff;
+
+    enum event : std::uint32_t {
+        event_client_in = 1,
+        event_client_out = 2,
+        event_link_in = 4,
+        event_link_out = 8,
+        event_turn = 16,
+        event_deadline = 32,
+        event_cancel = 64,
+        event_view = 128,
+        event_end = 256,
+        event_cancel_sent = 512,
+    };
+
+    /// A piece of the client's stream that is served as one.
+    struct unit {
+        enum class kind : std::uint8_t { none, query, extended, function_call, terminate, broken };
+        kind what = kind::none;
+        std::size_t bytes = 0;  ///< In the input buffer. Of a unit that is not whole: what is there of it.
+        bool is_whole = true;   ///< Else the rest streams on while it is served; the primary serves it.
+    };
+
+    /// One message of an extended unit.
+    struct unit_item {
+        char type = 0;
+        std::uint32_t offset = 0;
+        std::uint32_t total = 0;
+        std::uint32_t max_rows = 0;
+        std::uint32_t name_bytes = 0;  ///< Length of the name of the statement (P, D, C) or portal (B, E): zero is unnamed.
+        bool names_portal = false;
+        prepared_ptr statement;  ///< Null: not known here; the server will say so.
+    };
+
+    struct route {
+        int node = -1;
+        routing::decision why;
+    };
+
+    // client_session.cpp: life, the client's socket
+    runtime::task<> run();
+    void note(std::uint32_t events);
+    bool read_client(std::size_t wanted);
+    bool flush_client();
+    void send_client(std::span<const std::byte> bytes);
+    void send_replies();
+    void send_error(const protocol::pg_error& error);
+    void send_fatal(const protocol::pg_error& error);
+    void log(config::message_level level, std::string_view message, std::string_view detail = {}) const;
+    bool is_over() const { return client_is_gone_ || is_ending_; }
+    char status_for_client() const { return transaction_status_; }
+
+    // session_login.cpp
+    runtime::task<bool> log_in();
+    runtime::task<bool> read_startup(protocol::startup_result& asked);
+    runtime::task<bool> log_in_at_server();
+    void serve_cancel_request(std::span<const std::byte> key, std::uint32_t pid);
+    void send_welcome(const welcome& told);
+    runtime::task<bool> relay_challenge(server_link& link, std::span<const std::byte> challenge, bool wants_answer);
+
+    // session_serve.cpp
+    runtime::task<> serve();
+    route route_unit(const unit& what);
+    bool on_idle_events();
+    bool lose_link(server_link& link);
+
+    // session_units.cpp
+    unit next_unit();
+    unit next_extended();
+    unit_item read_item(protocol::frame_header header, std::size_t at);
+    prepared_ptr statement_of(const protocol::parse_message& parse);
+    route route_query(std::string_view sql);
+    route route_extended(unit what);
+    route resolve(routing::decision why);
+    routing::session_traits traits() const;
+    const routing::query_facts_ptr& analyze(std::string_view sql);
+    void send_query(server_link& link, unit what);
+    void send_extended(server_link& link, unit what);
+    void expect_item(server_link& link, const unit_item& item);
+    const prepared_statement* item_statement(const unit_item& item) const;
+    bool needs_statement(const server_link& link, const unit_item& item) const;
+    void bring_statement(server_link& link, const prepared_statement& statement);
+    void begin_unit();
+    void note_sent(const routing::query_facts& facts);
+    void answer_locally(const unit& what);
+    void skip_unit(const unit& what);
+    void log_client_messages(const unit& what);
+    void log_client_message(char type, std::span<const std::byte> body) const;
+    void log_node_statement(const server_link& link, std::string_view prefix, std::string_view text) const;
+    void count_statements(const server_link& link, const routing::query_facts& facts);
+
+    // session_forward.cpp
+    bool pump(server_link& link);
+    bool forward_replies(server_link& link);
+    bool forward_client(server_link& link);
+    bool flush_link(server_link& link);
+    bool forward_message(server_link& link, protocol::frame_header header);
+    std::size_t needed_bytes(protocol::frame_header header) const;
+    std::optional<std::size_t> scan_replies(server_link& link, std::span<const std::byte> bytes);
+    bool on_reply(server_link& link, char type, std::span<const std::byte> body, const protocol::step& what);
+    bool on_error(server_link& link, std::span<const std::byte> body, const protocol::step& what);
+    bool on_parameter(server_link& link, std::span<const std::byte> body);
+    bool on_ready(server_link& link, char status);
+    void on_completed(server_link& link, const protocol::step& what, std::string_view tag);
+    void apply_effects(server_link& link, const routing::statement_facts& facts, std::string_view text,
+                       std::string_view tag);
+    void note_parameter(std::string_view name, std::string_view value);
+    void note_own_value(std::span<const std::byte> body);
+    void write_link(server_link& link, std::span<const std::byte> bytes);
+
+    // session_links.cpp
+    server_link* link_to(int node);
+    server_link* ready_link(int node);
+    runtime::task<server_link*> prepare(route& way);
+    runtime::task<bool> take_turn(bool may_tell);
+    runtime::task<opening> open_link(server_link& link, bool relays);
+    runtime::task<opening> connect_link(server_link& link);
+    runtime::task<opening> start_link(server_link& link, bool relays);
+    runtime::task<bool> bring_settings(server_link& link);
+    runtime::task<bool> join_transaction(server_link& link);
+    runtime::task<bool> fail_transaction();
+    runtime::task<bool> wait_for_primary();
+    runtime::task<bool> run_own(server_link& link, std::string_view sql);
+    runtime::task<> give_back_links();
+    runtime::task<> drain(server_link& link);
+    void leave_shared_transaction(server_link& link, bool commits);
+    void drop_link(server_link& link);
+    void send_cancel(server_link& link);
+    server_link* primary_link();
+
+    session_home& home_;
+    const std::uint64_t id_;
+    runtime::event_set events_;
+    runtime::transport client_;
+    runtime::deadline deadline_;
+    input_buffer input_;
+    pending_output output_;
+    runtime::task<> root_;
+
+    // Who it is.
+    std::string peer_host_;
+    int peer_port_;
+    std::string user_;
+    std::string database_;
+    std::string application_name_;          // as it is now
+    std::string startup_application_name_;  // what redirect lists look at
+    std::string startup_packet_;
+    std::shared_ptr<core::pool> pool_;
+    cancel_key key_;
+    bool has_key_ = false;
+    settings_ptr settings_;
+
+    // What it holds.
+    std::vector<std::unique_ptr<server_link>> links_;  // at most one for each node
+    waiting_session waiting_;
+    bool has_turn_ = false;
+    bool is_exclusive_ = false;  // the client proved itself to one server: that link is all it has
+    std::list<std::unique_ptr<cancel_sender>> cancels_;
+
+    // What has happened.
+    bool client_is_gone_ = false;
+    bool is_ending_ = false;
+    bool cancel_is_requested_ = false;
+    bool deadline_has_passed_ = false;
+    bool has_said_goodbye_ = false;
+    bool waits_for_view_ = false;
+    bool is_giving_back_ = false;
+
+    // Session state.
+    session_settings settings_record_;
+    prepared_statements prepared_;
+    char transaction_status_ = 'I';
+    bool transaction_written_ = false;
+    bool transaction_shareable_ = false;
+    bool session_written_ = false;
+    bool session_transaction_written_ = false;
+    bool is_pinned_ = false;
+    bool has_server_state_ = false;  // something on the primary's link can't be rebuilt elsewhere
+    int balanced_node_ = -1;
+    std::uint64_t avoided_epoch_ = 0;  // nodes found unreachable under this view
+    std::vector<int> avoided_nodes_;
+
+    // The unit at work.
+    std::vector<unit_item> items_;
+    std::vector<prepared_ptr> unit_parses_;    // by ledger tag
+    std::vector<prepared_ptr> unit_executes_;  // by ledger tag
+    std::unordered_map<std::string, prepared_ptr> portals_;
+    std::vector<prepared_ptr> unit_closes_;    // by ledger tag
+    std::vector<prepared_ptr> new_statements_;  // that the unit being read makes
+    prepared_ptr last_unnamed_;
+    rules_ptr last_unnamed_rules_;
+    routing::text_rules text_rules_;
+    routing::query_facts_ptr facts_;
+    std::string effects_text_;  // the Query's text, when its statements change the session
+    std::size_t statement_index_ = 0;
+    std::size_t scanned_bytes_ = 0;  // of an extended unit whose end has not come yet
+    std::size_t stream_bytes_ = 0;   // of a client's message that is streamed to the link
+    std::size_t discard_bytes_ = 0;  // of a client's message that nobody serves
+    bool is_in_unit_ = false;
+    bool is_query_unit_ = false;
+    bool has_effects_ = false;
+    bool unit_writes_ = false;
+    bool unit_commits_ = false;
+    bool unit_is_read_ = true;
+    bool unit_chains_ = false;
+    bool unit_begins_shareable_ = false;
+    bool settings_changed_ = false;
+    bool is_open_ended_ = false;     // more of the client's stream belongs to this unit
+    bool unit_failed_ = false;
+    bool ready_is_held_ = false;     // a reader failed: its ReadyForQuery waits for the primary's part to be failed
+    bool discards_until_sync_ = false;
+    bool is_corked_ = false;         // bytes for the link gather in its output
+    bool is_own_work_ = false;       // replies of the link at work are ours
+    bool own_work_failed_ = false;
+    std::string own_work_value_;     // first column of the last row of our own query
+    protocol::pg_error lost_error_;  // what a server said when it ended a link that the session can do without
+};
+
+}  // namespace pgtorii::core

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "routing/statement_facts.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace pgtorii::core {
+
+/// A protocol-level prepared statement: all that is needed to prepare it again on another link.
+struct prepared_statement {
+    std::uint64_t id = 0;  ///< Never used twice in a session: tells two statements of one name apart.
+    std::string name;      ///< The client's; empty: the unnamed statement.
+    std::string text;
+    std::vector<std::uint32_t> parameter_types;
+    routing::query_facts_ptr facts;
+};
+
+using prepared_ptr = std::shared_ptr<const prepared_statement>;
+
+/// The statements that servers have accepted from this session, by the client's name.
+class prepared_statements {
+public:
+    prepared_ptr find(const std::string& name) const
+    {
+        const auto found = by_name_.find(name);
+        return found == by_name_.end() ? nullptr : found->second;
+    }
+    void add(prepared_ptr statement) { by_name_[statement->name] = std::move(statement); }
+    void remove(const std::string& name) { by_name_.erase(name); }
+    void clear() { by_name_.clear(); }
+    std::uint64_t next_id() { return ++last_id_; }
+
+private:
+    std::unordered_map<std::string, prepared_ptr> by_name_;
+    std::uint64_t last_id_ = 0;
+};
+
+}  // namespace pgtorii::core

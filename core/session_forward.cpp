@@ -1,0 +1,491 @@
+// Bytes between the client and the link at work, in both directions, with flat memory.
+
+#include "core/client_session.hpp"
+
+#include "core/base/always_assert.hpp"
+#include "protocol/message.hpp"
+#include "protocol/server_messages.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace pgtorii::core {
+
+namespace {
+
+using routing::statement_kind;
+
+/// A session with much to pass on gives the others of its worker a turn after so many reads.
+constexpr int read_count_max = 16;
+/// Replies that we look into are taken whole up to this size; longer ones (an error with a megabyte of text) stream.
+constexpr std::size_t whole_bytes_max = 32 * 1024;
+/// Nothing more is read from a client while its link has this much to send.
+constexpr std::size_t output_bytes_max = 64 * 1024;
+/// The ledger needs this much of an ErrorResponse.
+constexpr std::size_t error_bytes_min = 69;
+
+/// Replies whose body tells the session something. Rows and COPY data pass by.
+constexpr bool is_looked_into(char type)
+{
+    switch (type) {
+    case 'D':
+    case 'd':
+    case 'T':
+    case 't':
+    case 'V':
+    case 'A': return false;
+    default: return true;
+    }
+}
+
+}  // namespace
+
+/// Queues bytes for a link, sending what it takes at once.
+void client_session::write_link(server_link& link, std::span<const std::byte> bytes)
+{
+    if (bytes.empty()) return;
+    if (!is_corked_ && link.output.is_empty() && link.transport.is_writable()) {
+        const auto sent = link.transport.write(bytes);
+        // A broken link is found again by the next read, which also gets what the server said last.
+        if (sent.has_error()) return;
+        bytes = bytes.subspan(*sent);
+    }
+    link.output.append(bytes);
+}
+
+/// False: the link is lost.
+bool client_session::flush_link(server_link& link)
+{
+    if (link.output.is_empty() || !link.transport.is_writable()) return true;
+    const auto sent = link.transport.write(link.output.bytes());
+    if (sent.has_error()) {
+        // What the server said before it closed may still be there to read.
+        link.output.clear();
+        return link.transport.is_readable();
+    }
+    link.output.consume(*sent);
+    return true;
+}
+
+/// Moves what can be moved between the client and `link` now. False: the link is lost.
+bool client_session::pump(server_link& link)
+{
+    for (int round = 0;; ++round) {
+        if (!flush_link(link)) return false;
+        bool has_moved = false;
+        if (is_open_ended_ && !is_own_work_ && link.output.size() < output_bytes_max) has_moved = forward_client(link);
+        flush_client();
+        if ((output_.is_empty() || is_own_work_) && link.transport.is_readable()) {
+            if (!forward_replies(link)) return false;
+            has_moved = true;
+        }
+        if (!has_moved || (link.ledger.is_idle() && !is_open_ended_)) return true;
+        if (round == read_count_max) {
+            events_.yield(event_link_in);
+            return true;
+        }
+    }
+}
+
+/// Reads once from the link and passes on what belongs to the client. False: the link is lost, or has said something
+/// that can't be (not a byte of that has reached the client).
+bool client_session::forward_replies(server_link& link)
+{
+    const auto scratch = home_.loop.scratch();
+    const auto carried = link.carry.size();
+    if (carried > 0) std::ranges::copy(link.carry, scratch.begin());
+    const auto got = link.transport.read(scratch.subspan(carried));
+    if (got.has_error()) return false;
+    if (*got == 0) return true;
+    link.carry.clear();
+    const auto bytes = std::span<const std::byte>{scratch}.first(carried + *got);
+    const auto used = scan_replies(link, bytes);
+    if (!used) return false;
+    link.carry.assign(bytes.begin() + static_cast<std::ptrdiff_t>(*used), bytes.end());
+    return true;
+}
+
+/// Walks over a run of the link's replies, forwards what is the client's, and tells how far it came; the rest (less than
+/// a message that must be seen whole) is to be presented again. Nullopt: a misfit.
+std::optional<std::size_t> client_session::scan_replies(server_link& link, std::span<const std::byte> bytes)
+{
+    std::size_t at = 0;
+    std::size_t run = 0;  // [run, at) is the client's
+    if (link.skip_bytes > 0) {
+        at = std::min(link.skip_bytes, bytes.size());
+        link.skip_bytes -= at;
+        if (!link.skip_is_forwarded) run = at;
+    }
+    while (const auto header = protocol::peek_header(bytes.subspan(at))) {
+        if (protocol::check_server_header(*header)) return std::nullopt;
+        const auto there = std::min(bytes.size() - at, header->total());
+        const bool is_whole = there == header->total();
+        if (!is_whole && is_looked_into(header->type)) {
+            if (header->total() <= whole_bytes_max || there < error_bytes_min) break;
+        }
+        const auto body = bytes.subspan(at + protocol::frame_header::size, there - protocol::frame_header::size);
+        const auto what = link.ledger.on_message(header->type, body);
+        if (what.what == protocol::verdict::misfit) {
+            send_client(bytes.subspan(run, at - run));
+            log(config::message_level::error,
+                fmt::format("server {} sent a {} message that answers nothing", link.node(),
+                            protocol::name_of(protocol::direction::from_server, header->type)));
+            return std::nullopt;
+        }
+        const bool is_clients = header->type == 'D' && what.what == protocol::verdict::forward
+                                    ? true
+                                    : on_reply(link, header->type, body, what);
+        if (!is_clients) {
+            send_client(bytes.subspan(run, at - run));
+            run = at + there;
+        }
+        at += there;
+        if (!is_whole) {
+            link.skip_bytes = header->total() - there;
+            link.skip_is_forwarded = is_clients;
+            break;
+        }
+    }
+    send_client(bytes.subspan(run, at - run));
+    return at;
+}
+
+/// Takes note of a reply. Whether it is for the client.
+bool client_session::on_reply(server_link& link, char type, std::span<const std::byte> body, const protocol::step& what)
+{
+    const bool is_ours = what.what == protocol::verdict::swallow;
+    switch (type) {
+    case 'D':
+        if (is_ours) note_own_value(body);
+        return !is_ours;
+    case 'Z': {
+        const auto status = protocol::read_ready_for_query(body);
+        if (!status) return false;
+        link.status = *status;
+        if (is_ours) return false;
+        return on_ready(link, *status);
+    }
+    case 'C':
+        if (!is_ours) {
+            const auto tag = protocol::read_command_complete(body);
+            on_completed(link, what, tag ? *tag : std::string_view{});
+        }
+        return !is_ours;
+    case 'I':
+        if (!is_ours) on_completed(link, what, {});
+        return !is_ours;
+    case '1':
+        if (what.tag < unit_parses_.size()) {
+            if (!is_ours && unit_parses_[what.tag]) prepared_.add(unit_parses_[what.tag]);
+            unit_parses_[what.tag] = nullptr;
+        }
+        return !is_ours;
+    case '3':
+        if (!is_ours && what.tag < unit_closes_.size() && unit_closes_[what.tag]) {
+            prepared_.remove(unit_closes_[what.tag]->name);
+            link.statements.erase(unit_closes_[what.tag]->name);
+        }
+        return !is_ours;
+    case 'E': return on_error(link, body, what);
+    case 'S': return on_parameter(link, body);
+    case 'N': return !is_own_work_;
+    case 'G':
+        // COPY ... FROM STDIN: the client's data belongs to this unit; an extended one still needs a Sync behind it.
+        if (!is_ours) is_open_ended_ = true;
+        return !is_ours;
+    default: return !is_ours;
+    }
+}
+
+bool client_session::on_error(server_link& link, std::span<const std::byte> body, const protocol::step& what)
+{
+    const bool is_ours = what.what == protocol::verdict::swallow;
+    const auto fields = protocol::read_error(body);
+    const auto code = fields.sqlstate.value_or(std::string_view{});
+    home_.services.counters.count_error(link.node(), fields.severity_or_empty());
+    if (is_ours && what.kind != protocol::expected_kind::parse) {
+        own_work_failed_ = true;
+        return false;
+    }
+    if (what.is_fatal) {
+        link.is_message_cut = true;  // no Terminate: nobody is there to read it
+        const bool is_main = &link == primary_link();
+        if (!is_main || is_own_work_ || !is_in_unit_) {
+            // The session can do without this link, or says so itself.
+            lost_error_ = fields.to_error();
+            return false;
+        }
+        has_said_goodbye_ = true;
+        return true;
+    }
+    unit_failed_ = true;
+    if (is_query_unit_) is_open_ended_ = stream_bytes_ > 0;  // a COPY that failed takes no more
+    // A read that a server refuses because it is in recovery: that server is not what the view says, or the statement
+    // writes in a way that the text does not show.
+    if (code == "25006" && &link == primary_link()) home_.services.report_trouble(link.node());
+    return true;
+}
+
+/// ParameterStatus: told to the client, but for what only says that this server is a standby, or what our own work does.
+bool client_session::on_parameter(server_link& link, std::span<const std::byte> body)
+{
+    const auto told = protocol::read_parameter_status(body);
+    if (!told) return false;
+    if (is_own_work_) return false;
+    note_parameter(told->name, told->value);
+    const bool is_main = &link == primary_link();
+    const bool tells_role = told->name == "in_hot_standby" || told->name == "default_transaction_read_only";
+    return is_main || !tells_role;
+}
+
+/// The settings that change how texts are to be read.
+void client_session::note_parameter(std::string_view name, std::string_view value)
+{
+    if (name == "standard_conforming_strings") {
+        text_rules_.standard_conforming_strings = value == "on";
+    } else if (name == "client_encoding") {
+        constexpr std::array<std::string_view, 7> unsafe{"SJIS", "BIG5", "GBK", "GB18030", "UHC", "JOHAB", "SHIFT_JIS_2004"};
+        text_rules_.ascii_safe_encoding = std::ranges::find(unsafe, value) == unsafe.end();
+    } else if (name == "application_name") {
+        application_name_ = value;
+    }
+}
+
+/// The first column of a row of our own query.
+void client_session::note_own_value(std::span<const std::byte> body)
+{
+    if (body.size() < 6) return;
+    const auto length = protocol::read_uint32(body.data() + 2);
+    if (length > body.size() - 6) return;  // NULL has all bits set
+    own_work_value_.assign(reinterpret_cast<const char*>(body.data()) + 6, length);
+}
+
+/// The end of the unit (or of a statement's implicit transaction). Whether the client is told now: not when a reader has
+/// failed inside a transaction, whose part on the primary has to be failed first.
+bool client_session::on_ready(server_link& link, char status)
+{
+    // What was sent but never confirmed is not there.
+    for (const auto& each : unit_parses_) {
+        if (!each) continue;
+        const auto there = link.statements.find(each->name);
+        if (there != link.statements.end() && there->second == each->id) link.statements.erase(there);
+    }
+    unit_parses_.clear();
+    const bool is_main = &link == primary_link();
+    if (link.in_shared_transaction && !is_main) {
+        if (status != 'E') return true;
+        ready_is_held_ = true;
+        return false;
+    }
+    const char before = transaction_status_;
+    transaction_status_ = status;
+    const auto version_before = settings_record_.version();
+    if (status == 'I') {
+        portals_.clear();
+        if (unit_failed_) {
+            settings_record_.rolled_back();
+        } else {
+            settings_record_.committed();
+        }
+    }
+    if (unit_writes_) {
+        session_written_ = true;
+        if (before != 'I' || status != 'I') session_transaction_written_ = true;
+    }
+    if (is_main && (link.settings_version == version_before || settings_changed_)) {
+        link.settings_version = settings_record_.version();
+    }
+    settings_changed_ = false;
+    if (before != 'I' && (status == 'I' || unit_chains_)) {
+        for (const auto& each : links_) {
+            if (each->in_shared_transaction && each.get() != &link) leave_shared_transaction(*each, !unit_failed_);
+        }
+        transaction_written_ = false;
+        transaction_shareable_ = false;
+    } else if (before == 'I' && status != 'I') {
+        transaction_written_ = unit_writes_;
+        transaction_shareable_ = unit_begins_shareable_;
+    } else if (status != 'I' && unit_writes_) {
+        transaction_written_ = true;
+    }
+    return true;
+}
+
+/// A statement has been completed by its server: its effects on the session hold.
+void client_session::on_completed(server_link& link, const protocol::step& what, std::string_view tag)
+{
+    if (what.kind == protocol::expected_kind::query) {
+        const auto index = statement_index_++;
+        if (!has_effects_ || !facts_ || index >= facts_->statements.size()) return;
+        const auto& facts = facts_->statements[index];
+        std::string_view text = effects_text_;
+        if (facts.text_length > 0 && facts.text_offset + std::size_t{facts.text_length} <= text.size()) {
+            text = text.substr(facts.text_offset, facts.text_length);
+        }
+        apply_effects(link, facts, text, tag);
+    } else if (what.kind == protocol::expected_kind::execute && what.tag < unit_executes_.size()) {
+        const auto& statement = unit_executes_[what.tag];
+        if (statement && statement->facts) apply_effects(link, statement->facts->first(), statement->text, tag);
+    }
+}
+
+void client_session::apply_effects(server_link& link, const routing::statement_facts& facts, std::string_view text,
+                                   std::string_view tag)
+{
+    switch (facts.kind) {
+    case statement_kind::commit:
+    case statement_kind::prepare_transaction:
+        if (tag == "ROLLBACK") {
+            settings_record_.rolled_back();
+        } else {
+            settings_record_.committed();
+            settings_changed_ = true;
+        }
+        unit_chains_ = facts.chain;
+        break;
+    case statement_kind::rollback:
+        settings_record_.rolled_back();
+        unit_chains_ = facts.chain;
+        break;
+    case statement_kind::savepoint: transaction_shareable_ = false; break;
+    case statement_kind::listen:
+    case statement_kind::prepare:
+    case statement_kind::load: has_server_state_ = true; break;
+    case statement_kind::deallocate:
+        if (facts.name.empty() || facts.name == "all") {
+            prepared_.clear();
+            link.statements.clear();
+        } else {
+            prepared_.remove(facts.name);
+            link.statements.erase(facts.name);
+        }
+        break;
+    case statement_kind::set_transaction: transaction_shareable_ = false; break;
+    default: break;
+    }
+    if (facts.change == routing::setting_change::discard_all) {
+        prepared_.clear();
+        link.statements.clear();
+        is_pinned_ = false;
+        has_server_state_ = false;
+    }
+    if (facts.creates_temp || facts.calls_set_config || facts.effects_unknown) {
+        is_pinned_ = true;
+        has_server_state_ = true;
+    }
+    if (facts.takes_advisory_lock || facts.holds_cursor) has_server_state_ = true;
+    if (facts.change != routing::setting_change::none) settings_changed_ = true;
+    settings_record_.completed(facts, text, true);
+}
+
+/// Passes on the client's messages of a unit that is not over: the rest of a long statement, an extended unit served as
+/// it comes, COPY data. Whether anything was moved.
+bool client_session::forward_client(server_link& link)
+{
+    bool has_moved = false;
+    while (is_open_ended_ && link.output.size() < output_bytes_max && !client_is_gone_) {
+        const auto present = input_.bytes();
+        if (stream_bytes_ > 0 && !present.empty()) {
+            const auto count = std::min(stream_bytes_, present.size());
+            write_link(link, present.first(count));
+            stream_bytes_ -= count;
+            input_.consume(count);
+            has_moved = true;
+            if (stream_bytes_ == 0 && is_query_unit_ && !link.ledger.is_copying_in()) is_open_ended_ = false;
+            continue;
+        }
+        const auto header = protocol::peek_header(present);
+        const auto needed = header ? needed_bytes(*header) : protocol::frame_header::size;
+        if (present.size() < needed) {
+            if (!client_.is_readable() || !read_client(needed)) break;
+            if (input_.bytes().size() == present.size()) break;
+            continue;
+        }
+        if (protocol::check_client_header(*header) || header->type == 'p') {
+            send_fatal({.sqlstate = "08P01", .message = "invalid frontend message type or length"});
+            is_ending_ = true;
+            break;
+        }
+        // Small messages gather in the link's output, and go out with one call.
+        is_corked_ = true;
+        const bool goes_on = forward_message(link, *header);
+        is_corked_ = false;
+        if (!goes_on) break;
+        has_moved = true;
+    }
+    // What does not fit is found again by pump.
+    (void)flush_link(link);
+    return has_moved;
+}
+
+/// How much of a message must be there before it can be passed on: all of it when we look into it.
+std::size_t client_session::needed_bytes(protocol::frame_header header) const
+{
+    const bool is_data = header.type == 'd' || header.type == 'f';
+    const auto whole_max = static_cast<std::size_t>(settings_->analyze_bytes_max) + 64;
+    if (is_data || header.total() > whole_max) return protocol::frame_header::size;
+    return header.total();
+}
+
+/// One message of an open-ended unit. False: it ends the session.
+bool client_session::forward_message(server_link& link, protocol::frame_header header)
+{
+    const auto present = input_.bytes();
+    const auto there = std::min(present.size(), header.total());
+    const bool is_whole = there == header.total();
+    switch (header.type) {
+    case 'X':
+        client_is_gone_ = true;
+        return false;
+    case 'd': {
+        // All the COPY data that is there at once.
+        auto run = there;
+        while (const auto next = protocol::peek_header(present.subspan(std::min(run, present.size())))) {
+            if (run > present.size() || next->type != 'd' || protocol::check_client_header(*next)) break;
+            run += next->total();
+        }
+        const auto now = std::min(run, present.size());
+        is_corked_ = false;
+        write_link(link, present.first(now));
+        stream_bytes_ = header.total() > present.size() ? header.total() - present.size() : run - now;
+        input_.consume(now);
+        return true;
+    }
+    case 'c':
+    case 'f':
+        link.ledger.copy_ended();
+        if (is_query_unit_) is_open_ended_ = !is_whole;
+        break;
+    case 'Q':
+        // A Query inside an extended unit ends it. Nobody has looked at this one.
+        link.ledger.expect(protocol::expected_kind::query);
+        unit_writes_ = true;
+        unit_is_read_ = false;
+        is_pinned_ = true;
+        is_query_unit_ = !link.ledger.is_skipping();
+        is_open_ended_ = !is_whole || link.ledger.is_skipping();
+        break;
+    default: {
+        if (is_query_unit_) {
+            // While a simple COPY takes data the server ignores Flush and Sync; other messages fail the COPY there.
+            if (header.type != 'H' && header.type != 'S') break;
+            input_.consume(there);
+            return true;
+        }
+        unit_item item;
+        item.type = header.type;
+        if (is_whole) item = read_item(header, 0);
+        if (needs_statement(link, item)) bring_statement(link, *item_statement(item));
+        expect_item(link, item);
+        break;
+    }
+    }
+    write_link(link, input_.bytes().first(there));
+    stream_bytes_ = header.total() - there;
+    input_.consume(there);
+    return true;
+}
+
+}  // namespace pgtorii::core

@@ -1,0 +1,64 @@
+#include "core/session_home.hpp"
+
+#include "core/client_session.hpp"
+
+namespace pgtorii::core {
+
+session_home::session_home(runtime::worker& worker_loop, gate_services& shared,
+                           settings_ptr first_settings, ha::cluster_view_ptr first_view)
+    : loop(worker_loop), services(shared), settings(std::move(first_settings)),
+      rules(std::make_shared<const routing::rules>(routing::make_rules(*settings))),
+      view(std::move(first_view)),
+      facts({.bytes_max = static_cast<std::size_t>(settings->fact_cache_size)}, {},
+            std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()),
+      unreadable_facts(std::make_shared<const routing::query_facts>(routing::unreadable({}))),
+      random(std::random_device{}())
+{
+    facts.set_query_patterns(settings->primary_routing_query_pattern_list);
+}
+
+session_home::~session_home() = default;
+
+void session_home::adopt(runtime::descriptor socket, std::string peer_host, int peer_port)
+{
+    const auto id = next_id_++;
+    auto made = std::make_unique<client_session>(*this, id, std::move(socket), std::move(peer_host),
+                                                 peer_port);
+    auto& session = *made;
+    sessions_.emplace(id, std::move(made));
+    session.start();
+}
+
+void session_home::retire(std::uint64_t session)
+{
+    loop.defer([this, session] {
+        sessions_.erase(session);
+        session_count.fetch_sub(1, std::memory_order_relaxed);
+    });
+}
+
+client_session* session_home::find(std::uint64_t session)
+{
+    const auto found = sessions_.find(session);
+    return found == sessions_.end() ? nullptr : found->second.get();
+}
+
+void session_home::publish(settings_ptr new_settings)
+{
+    settings = std::move(new_settings);
+    rules = std::make_shared<const routing::rules>(routing::make_rules(*settings));
+    facts.set_query_patterns(settings->primary_routing_query_pattern_list);
+}
+
+void session_home::publish(ha::cluster_view_ptr new_view)
+{
+    view = std::move(new_view);
+    for (auto& [id, session] : sessions_) session->on_view_changed();
+}
+
+void session_home::end_sessions()
+{
+    for (auto& [id, session] : sessions_) session->end();
+}
+
+}  // namespace pgtorii::core

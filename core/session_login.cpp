@@ -1,0 +1,232 @@
+// A client's start-up: what it asks for, who lets it in, and the welcome.
+
+#include "core/client_session.hpp"
+
+#include "core/base/always_assert.hpp"
+#include "protocol/message.hpp"
+#include "protocol/server_messages.hpp"
+
+#include <fmt/format.h>
+
+namespace pgtorii::core {
+
+using runtime::task;
+
+namespace {
+
+constexpr std::uint32_t password_bytes_max = 65536;
+
+protocol::pg_error no_server_error()
+{
+    return {.severity = "FATAL",
+            .sqlstate = "57P03",
+            .message = "pgpool is not accepting any new connections",
+            .detail = "all backend nodes are down, pgpool requires at least one valid node",
+            .hint = "repair the backend nodes and restart pgpool"};
+}
+
+}  // namespace
+
+/// Everything up to the first ReadyForQuery. False: the session is over.
+task<bool> client_session::log_in()
+{
+    // One timer for all of it: the start-up packet, the wait for a server, the password.
+    if (settings_->authentication_timeout.count() > 0) {
+        home_.loop.arm(deadline_, settings_->authentication_timeout);
+    }
+    protocol::startup_result asked;
+    if (!co_await read_startup(asked)) co_return false;
+
+    user_ = asked.user;
+    database_ = asked.database;
+    for (const auto& [name, value] : asked.parameters) {
+        if (name == "application_name") application_name_ = startup_application_name_ = value;
+        note_parameter(name, value);
+    }
+    if (settings_->log_connections) {
+        log(config::message_level::log, "new connection received",
+            fmt::format("connecting host={} port={}", peer_host_, peer_port_));
+    }
+    if (asked.is_replication()) {
+        send_fatal({.sqlstate = "0A000", .message = "replication connections are not supported",
+                    .hint = "Connect to the server itself for replication."});
+        co_return false;
+    }
+    startup_packet_ = protocol::startup_packet(user_, database_, asked.parameters);
+    pool_ = home_.services.pool.find(startup_packet_, user_, database_);
+
+    key_ = home_.services.cancels.add({home_.loop.index(), id_});
+    has_key_ = true;
+    if (const auto known = home_.services.pool.welcome_of(*pool_)) {
+        send_welcome(*known);
+    } else if (!co_await log_in_at_server()) {
+        co_return false;
+    }
+    deadline_.disarm();
+    deadline_has_passed_ = false;
+    co_return !is_over();
+}
+
+/// Reads until the client has said what it wants. SSLRequest and GSSENCRequest are refused with 'N', once each.
+task<bool> client_session::read_startup(protocol::startup_result& asked)
+{
+    protocol::startup_parser parser;
+    for (;;) {
+        const auto packet = parser.parse(input_.bytes());
+        using kind = protocol::startup_result::kind;
+        switch (packet.what) {
+        case kind::need_more:
+            if (deadline_has_passed_ || is_over()) co_return false;  // silently, as PostgreSQL
+            note(co_await events_);
+            flush_client();
+            continue;
+        case kind::ssl_request:
+        case kind::gssenc_request: {
+            input_.consume(packet.consumed);
+            constexpr std::byte no{'N'};
+            send_client({&no, 1});
+            continue;
+        }
+        case kind::cancel_request: serve_cancel_request(packet.cancel_secret, packet.cancel_pid); co_return false;
+        case kind::direct_tls: co_return false;
+        case kind::refused:
+            if (packet.is_before_v3) {
+                home_.replies.error_response_before_v3(packet.error);
+                send_replies();
+            } else {
+                send_fatal(packet.error);
+            }
+            co_return false;
+        case kind::startup_message:
+            input_.consume(packet.consumed);
+            asked = packet;
+            if (asked.needs_negotiation()) {
+                home_.replies.negotiate_protocol_version(0, asked.negotiated);
+                send_replies();
+            }
+            co_return true;
+        }
+    }
+}
+
+/// A cancel request has no answer: the connection just ends. It reaches the session that was given this key, if any.
+void client_session::serve_cancel_request(std::span<const std::byte> secret, std::uint32_t pid)
+{
+    if (secret.size() != 4) return;
+    cancel_key key{.pid = pid, .secret = 0};
+    for (const auto byte : secret) key.secret = key.secret << 8 | std::to_integer<std::uint32_t>(byte);
+    if (settings_->log_client_messages) {
+        log(config::message_level::log, "Cancel message from frontend.", fmt::format("process id: {}", pid));
+    }
+    const auto place = home_.services.cancels.find(key);
+    if (!place) {
+        log(config::message_level::log, "invalid cancel key");
+        return;
+    }
+    home_.services.run_on(place->worker, [session = place->session](session_home& there) {
+        if (auto* const found = there.find(session)) found->request_cancel();
+    });
+}
+
+/// Opens a link with the client's start-up message and lets the server decide: what it asks, the client answers.
+///
+/// A server that asks for nothing has let this user in: the link goes to the pool, and its welcome serves later logins
+/// while the pool lives. A server that asks proves the client once, to itself: that link is the session's own to its end.
+task<bool> client_session::log_in_at_server()
+{
+    if (!co_await take_turn(false)) {
+        if (!is_over() && deadline_has_passed_) {
+            send_fatal({.sqlstate = "57014", .message = "canceling authentication due to timeout"});
+        }
+        co_return false;
+    }
+    int node = home_.view->primary >= 0 ? home_.view->primary : home_.view->main_node();
+    if (node < 0 && co_await wait_for_primary()) node = home_.view->primary;
+    if (node < 0) {
+        if (!is_over()) send_fatal(no_server_error());
+        co_return false;
+    }
+    auto link = home_.services.pool.make(pool_, node);
+    auto& opened = *link;
+    links_.push_back(std::move(link));
+    const auto outcome = co_await open_link(opened, true);
+    switch (outcome.what) {
+    case opening::outcome::ready: break;
+    case opening::outcome::abandoned:
+        if (deadline_has_passed_ && !is_over()) {
+            send_fatal({.sqlstate = "57014", .message = "canceling authentication due to timeout"});
+        }
+        co_return false;
+    case opening::outcome::unreachable:
+        home_.services.report_trouble(node);
+        send_fatal({.sqlstate = "57P03", .message = fmt::format("failed to create a backend {} connection", node),
+                    .detail = outcome.error.message});
+        co_return false;
+    case opening::outcome::challenged:
+    case opening::outcome::refused:
+        send_fatal(outcome.error);
+        co_return false;
+    }
+    auto told = std::make_shared<welcome>(welcome{opened.parameters});
+    send_welcome(*told);
+    is_exclusive_ = opened.was_challenged;
+    if (!is_exclusive_) {
+        home_.services.pool.set_welcome(*pool_, std::move(told));
+        // The link is leased at the first statement, by whoever comes first.
+        if (settings_->connection_cache) {
+            auto parked = std::move(links_.back());
+            links_.clear();
+            home_.services.pool.put(std::move(parked), home_.loop.now());
+            has_turn_ = false;
+            home_.services.pool.return_turn();
+        }
+    }
+    co_return !is_over();
+}
+
+/// AuthenticationOk (unless the server's own was relayed), ParameterStatus, the session's cancel key, ReadyForQuery.
+void client_session::send_welcome(const welcome& told)
+{
+    home_.replies.authentication_ok();
+    for (const auto& [name, value] : told.parameters) home_.replies.parameter_status(name, value);
+    const std::array<std::byte, 4> secret{
+        std::byte(key_.secret >> 24), std::byte(key_.secret >> 16), std::byte(key_.secret >> 8),
+        std::byte(key_.secret)};
+    home_.replies.backend_key_data(key_.pid, secret);
+    home_.replies.ready_for_query('I');
+    send_replies();
+}
+
+/// Passes a challenge of the server on, and the client's answer back. False: the login is over.
+task<bool> client_session::relay_challenge(server_link& link, std::span<const std::byte> challenge,
+                                           bool wants_answer)
+{
+    send_client(challenge);
+    if (!wants_answer) co_return true;
+    for (;;) {
+        const auto present = input_.bytes();
+        if (const auto header = protocol::peek_header(present)) {
+            if (header->type != 'p') {
+                send_fatal({.sqlstate = "08P01",
+                            .message = fmt::format("expected password response, got message type {}",
+                                                   static_cast<int>(static_cast<unsigned char>(header->type)))});
+                co_return false;
+            }
+            if (header->length < 4 || header->length > password_bytes_max) {
+                send_fatal({.sqlstate = "08P01", .message = "invalid message length"});
+                co_return false;
+            }
+            if (present.size() >= header->total()) {
+                write_link(link, present.first(header->total()));
+                input_.consume(header->total());
+                co_return true;
+            }
+            if (!input_.has_room()) input_.prepare(header->total());
+        }
+        flush_client();
+        note(co_await events_);
+        if (is_over() || deadline_has_passed_) co_return false;
+    }
+}
+
+}  // namespace pgtorii::core

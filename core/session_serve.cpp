@@ -1,0 +1,189 @@
+// The stay itself: unit after unit.
+
+#include "core/client_session.hpp"
+
+#include "core/base/always_assert.hpp"
+#include "protocol/message.hpp"
+#include "routing/choose_node.hpp"
+
+#include <fmt/format.h>
+
+namespace pgtorii::core {
+
+using runtime::task;
+
+task<> client_session::serve()
+{
+    for (;;) {
+        unit what;
+        while ((what = next_unit()).what == unit::kind::none) {
+            if (is_ending_) send_fatal({.sqlstate = "57P01", .message = "terminating connection due to administrator command"});
+            if (is_over()) co_return;
+            note(co_await events_);
+            flush_client();
+            if (!on_idle_events()) co_return;
+        }
+        if (what.what == unit::kind::terminate || what.what == unit::kind::broken) co_return;
+        // A request that came too late for the last unit is not for this one.
+        cancel_is_requested_ = false;
+        settings_ = home_.settings;  // a reload takes effect between statements
+
+        auto way = route_unit(what);
+        if (settings_->log_client_messages) log_client_messages(what);
+        if (way.why.target == routing::target::local) {
+            answer_locally(what);
+            continue;
+        }
+        auto* link = way.node >= 0 ? ready_link(way.node) : nullptr;
+        if (!link) {
+            link = co_await prepare(way);
+            if (is_over()) {
+                if (is_ending_) send_fatal({.sqlstate = "57P01", .message = "terminating connection due to administrator command"});
+                co_return;
+            }
+            if (!link) {
+                skip_unit(what);
+                continue;
+            }
+        }
+        is_in_unit_ = true;
+        if (what.what == unit::kind::query) {
+            send_query(*link, what);
+        } else {
+            send_extended(*link, what);
+        }
+        bool is_lost = false;
+        for (;;) {
+            is_lost = !pump(*link);
+            if (is_lost || (link->ledger.is_idle() && !is_open_ended_)) break;
+            note(co_await events_);
+            if (cancel_is_requested_) {
+                cancel_is_requested_ = false;
+                send_cancel(*link);
+            }
+            if (is_over()) break;
+        }
+        is_in_unit_ = false;
+        if (is_over()) {
+            if (is_ending_ && !client_is_gone_ && link->skip_bytes == 0) {
+                send_fatal({.sqlstate = "57P01", .message = "terminating connection due to administrator command"});
+            }
+            co_return;
+        }
+        if (has_said_goodbye_) co_return;
+        if (is_lost && !lose_link(*link)) co_return;
+        if (ready_is_held_) {
+            ready_is_held_ = false;
+            const bool is_failed = co_await fail_transaction();
+            if (is_over()) co_return;
+            if (!is_failed) co_return;  // the primary's part can't be told: when in doubt, close
+            transaction_status_ = 'E';
+            home_.replies.ready_for_query('E');
+            send_replies();
+        }
+    }
+}
+
+client_session::route client_session::route_unit(const unit& what)
+{
+    if (what.what != unit::kind::query) return route_extended(what);
+    if (!what.is_whole) {
+        facts_ = home_.unreadable_facts;
+        return resolve({routing::target::primary, routing::reason::unparsed});
+    }
+    // Up to the first zero byte, as the server reads it.
+    const auto bytes = input_.bytes().first(what.bytes);
+    const std::string_view body{reinterpret_cast<const char*>(bytes.data()) + 5, what.bytes - 5};
+    return route_query(body.substr(0, body.find('\0')));
+}
+
+/// What happens while the client is silent: notifications, the end of a link. False: the session is over.
+bool client_session::on_idle_events()
+{
+    cancel_is_requested_ = false;  // nothing is running that it could mean
+    for (std::size_t i = 0; i < links_.size();) {
+        auto& link = *links_[i];
+        bool is_alive = flush_link(link);
+        while (is_alive && link.transport.is_readable() && output_.is_empty()) {
+            is_own_work_ = !link.ledger.is_idle();
+            is_alive = forward_replies(link);
+            is_own_work_ = false;
+        }
+        if (is_alive) {
+            ++i;
+            continue;
+        }
+        const bool is_main = &link == primary_link();
+        if (is_main && (transaction_status_ != 'I' || has_server_state_ || is_exclusive_)) {
+            if (lost_error_.message.empty()) {
+                lost_error_ = {.sqlstate = "08006", .message = fmt::format("connection to server {} was lost", link.node())};
+            }
+            if (!client_is_gone_) send_fatal(lost_error_);
+            link.is_spoiled = true;
+            return false;
+        }
+        // Nothing was under way: the next statement gets a new one.
+        if (lost_error_.message.empty()) home_.services.report_trouble(link.node());
+        lost_error_ = {};
+        drop_link(link);
+    }
+    return true;
+}
+
+/// The link at work is gone. Tells the client what that means; false: the session is over.
+bool client_session::lose_link(server_link& link)
+{
+    const bool is_main = &link == primary_link();
+    const bool is_cut = link.skip_bytes > 0 && link.skip_is_forwarded;
+    const bool was_joined = link.in_shared_transaction && !is_main;
+    const int node = link.node();
+    auto told = std::exchange(lost_error_, {});
+    if (told.message.empty()) home_.services.report_trouble(node);
+    const bool ends_session = is_cut || is_exclusive_ || (is_main && has_server_state_);
+    drop_link(link);
+    if (is_cut) return false;  // in the middle of a message nothing else can be said
+    if (told.message.empty()) {
+        told = {.sqlstate = "08006", .message = fmt::format("connection to server {} was lost", node)};
+        const bool is_unknown = is_main && (unit_commits_ || (unit_writes_ && transaction_status_ == 'I'));
+        if (is_unknown) {
+            told.sqlstate = "08007";
+            told.detail = "The statement was sent, and whether its transaction was committed is not known.";
+        } else if (is_main && transaction_status_ != 'I') {
+            told.detail = "The transaction was rolled back.";
+        }
+    }
+    if (ends_session) {
+        send_fatal(told);
+        return false;
+    }
+    told.severity = "ERROR";
+    home_.replies.error_response(told);
+    send_replies();
+    unit_failed_ = true;
+    if (was_joined) {
+        ready_is_held_ = !is_open_ended_;
+        if (is_open_ended_) return false;
+        return true;
+    }
+    if (is_main) {
+        transaction_status_ = 'I';
+        transaction_written_ = false;
+        transaction_shareable_ = false;
+        settings_record_.rolled_back();
+        portals_.clear();
+        for (const auto& each : links_) {
+            if (each->in_shared_transaction) leave_shared_transaction(*each, false);
+        }
+    }
+    discard_bytes_ = std::exchange(stream_bytes_, 0);
+    const bool has_rest = std::exchange(is_open_ended_, false);
+    if (has_rest && !is_query_unit_) {
+        discards_until_sync_ = true;
+    } else {
+        home_.replies.ready_for_query(status_for_client());
+        send_replies();
+    }
+    return true;
+}
+
+}  // namespace pgtorii::core

@@ -1,0 +1,55 @@
+#pragma once
+
+#include "routing/statement_facts.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgtorii::core {
+
+/// What a session has set up with SET and its like, as a record that any server can be brought to (DESIGN: session state
+/// is data). Fed with the statements that a server has accepted, never with what was only sent. Pure.
+///
+/// A setting made inside a transaction counts when that transaction commits; until then only the primary has it. Where
+/// the record can't be sure (settings and ROLLBACK TO in one transaction, too many of them), `is_certain` turns false
+/// until the next DISCARD ALL, and the session's statements stay on the server that knows.
+class session_settings {
+public:
+    /// A server has completed this statement. `text`: the statement as sent. `in_transaction`: inside an explicit one.
+    void completed(const routing::statement_facts& facts, std::string_view text, bool in_transaction);
+    void committed();
+    void rolled_back();
+
+    /// Grows with every change; a link that was brought to this version has all of it. Zero: as at start-up.
+    std::uint64_t version() const { return version_; }
+    bool has_uncommitted() const { return !uncommitted_.empty(); }
+    bool is_certain() const { return is_certain_; }
+    /// What a link that stands at `version` lacks, in order; to be run as simple queries.
+    std::vector<std::string> statements_after(std::uint64_t version) const;
+
+private:
+    struct entry {
+        std::uint64_t version;
+        std::string sql;
+    };
+    struct change {
+        routing::setting_change kind;
+        std::string name;
+        std::string sql;
+    };
+    void apply(const change& what);
+
+    static constexpr std::size_t entry_count_max = 500;
+    static constexpr std::size_t text_bytes_max = 8192;
+
+    std::map<std::string, entry> entries_;  // by setting
+    std::vector<change> uncommitted_;
+    std::uint64_t version_ = 0;
+    std::uint64_t discarded_at_ = 0;  // the version of the last DISCARD ALL: links before it need one too
+    bool is_certain_ = true;
+};
+
+}  // namespace pgtorii::core

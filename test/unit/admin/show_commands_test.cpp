@@ -1,0 +1,439 @@
+#include "admin/show_commands.hpp"
+
+#include "config/load.hpp"
+#include "protocol/message.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+#include <ctime>
+#include <set>
+
+using namespace pgtorii;
+using admin::admin_source;
+using admin::result_table;
+using admin::show_answer;
+
+namespace {
+
+config::settings settings_of(const std::string& more)
+{
+    auto outcome = config::load_text("pgpool.conf", R"(
+backend_hostname0 = '10.0.0.1'
+backend_port0 = 5432
+backend_weight0 = 1
+backend_hostname1 = 'db2'
+backend_port1 = 5433
+backend_weight1 = 3
+backend_application_name1 = 'server1'
+backend_flag1 = 'DISALLOW_TO_FAILOVER'
+health_check_period = 10
+)" + more + "\n");
+    for (const auto& remark : outcome.diagnostics) UNSCOPED_INFO(config::to_text(remark));
+    REQUIRE_FALSE(outcome.has_errors());
+    return outcome.values;
+}
+
+/// Two servers: a primary that is up and a standby that is waiting.
+std::shared_ptr<ha::cluster_view> a_view()
+{
+    ::setenv("TZ", "UTC", 1);
+    ::tzset();
+    auto view = std::make_shared<ha::cluster_view>();
+    view->primary = 0;
+    view->nodes.resize(2);
+    auto& first = view->nodes[0];
+    first.id = 0;
+    first.hostname = "10.0.0.1";
+    first.port = 5432;
+    first.weight_normalized = 0.25;
+    first.status = ha::node_status::up;
+    first.role = ha::node_role::primary;
+    first.answers = true;
+    first.replication_delay = 77;  // never shown for the primary
+    first.last_status_change = std::chrono::system_clock::from_time_t(1'790'000'000);
+    auto& second = view->nodes[1];
+    second.id = 1;
+    second.hostname = "db2";
+    second.port = 5433;
+    second.weight_normalized = 0.75;
+    second.status = ha::node_status::waiting;
+    second.role = ha::node_role::standby;
+    second.answers = true;
+    second.replication_state = "streaming";
+    second.replication_sync_state = "async";
+    second.replication_delay = 1234;
+    second.last_status_change = std::chrono::system_clock::from_time_t(1'790'000'001);
+    return view;
+}
+
+std::vector<core::node_counts> some_counts()
+{
+    core::node_counters counters;
+    for (int i = 0; i < 5; ++i) counters.count(0, routing::statement_class::select);
+    counters.count(0, routing::statement_class::insert);
+    counters.count(0, routing::statement_class::update);
+    counters.count(0, routing::statement_class::update);
+    counters.count(0, routing::statement_class::delete_);
+    for (int i = 0; i < 3; ++i) counters.count(0, routing::statement_class::ddl);
+    for (int i = 0; i < 4; ++i) counters.count(0, routing::statement_class::other);
+    counters.count_error(0, core::error_severity::panic);
+    for (int i = 0; i < 2; ++i) counters.count_error(0, core::error_severity::fatal);
+    for (int i = 0; i < 6; ++i) counters.count_error(0, core::error_severity::error);
+    counters.count(1, routing::statement_class::select);
+    return counters.snapshot();
+}
+
+result_table table_of(const show_answer& made)
+{
+    if (const auto* const error = std::get_if<protocol::pg_error>(&made)) FAIL(error->message);
+    return std::get<result_table>(made);
+}
+
+protocol::pg_error error_of(const show_answer& made)
+{
+    REQUIRE(std::holds_alternative<protocol::pg_error>(made));
+    return std::get<protocol::pg_error>(made);
+}
+
+result_table pool_table(std::string_view name, const config::settings& settings,
+                        ha::cluster_view_ptr view = a_view(), int balanced_node = 1)
+{
+    const auto counts = some_counts();
+    return table_of(admin::show_pool(name, {.view = std::move(view),
+                                            .settings = settings,
+                                            .counters = counts,
+                                            .session_balanced_node = balanced_node}));
+}
+
+std::string joined(const std::vector<std::string>& row)
+{
+    std::string text;
+    for (const auto& each : row) text += (text.empty() ? "" : "|") + each;
+    return text;
+}
+
+std::string value_of(const result_table& table, std::string_view item)
+{
+    std::string found = "no such item";
+    for (const auto& row : table.rows) {
+        if (row[0] == item) found = row[1];
+    }
+    return found;
+}
+
+using type_list = std::vector<char>;
+
+/// The types of the messages in a buffer, which must be well-formed.
+type_list types_of(const protocol::message_buffer& buffer)
+{
+    type_list types;
+    auto rest = buffer.bytes();
+    while (!rest.empty()) {
+        const auto message = protocol::whole_message(rest);
+        REQUIRE(message);
+        types.push_back(message->type);
+        rest = rest.subspan(message->whole.size());
+    }
+    return types;
+}
+
+}  // namespace
+
+TEST_CASE("SHOW POOL_VERSION begins with a version that scripts understand")
+{
+    const auto table = pool_table("pool_version", settings_of(""));
+    CHECK(joined(table.columns) == "pool_version");
+    REQUIRE(table.rows.size() == 1);
+    CHECK(table.rows[0][0].starts_with("4.7.2 (pgtorii "));
+    CHECK(table.rows[0][0].ends_with(")"));
+}
+
+TEST_CASE("SHOW POOL_NODES has Pgpool-II's columns and words")
+{
+    const auto table = pool_table("pool_nodes", settings_of(""));
+    CHECK(joined(table.columns) ==
+          "node_id|hostname|port|status|pg_status|lb_weight|role|pg_role|select_cnt|load_balance_"
+          "node|"
+          "replication_delay|replication_state|replication_sync_state|last_status_change");
+    REQUIRE(table.rows.size() == 2);
+    CHECK(joined(table.rows[0]) ==
+          "0|10.0.0.1|5432|up|up|0.250000|primary|primary|5|false|0|||2026-09-21 14:13:20");
+    CHECK(joined(table.rows[1]) == "1|db2|5433|waiting|up|0.750000|standby|standby|1|true|1234|"
+                                   "streaming|async|2026-09-21 14:13:21");
+}
+
+TEST_CASE("SHOW POOL_NODES tells of a node only what was examined")
+{
+    constexpr std::size_t status = 3;
+    constexpr std::size_t pg_status = 4;
+    constexpr std::size_t role = 6;
+    constexpr std::size_t pg_role = 7;
+    constexpr std::size_t balanced = 9;
+
+    SECTION("without health check the server's state is unknown")
+    {
+        const auto table = pool_table("pool_nodes", settings_of("health_check_period1 = 0"));
+        CHECK(table.rows[0][pg_status] == "up");
+        CHECK(table.rows[1][pg_status] == "unknown");
+        CHECK(table.rows[1][pg_role] == "unknown");
+        CHECK(table.rows[1][role] == "standby");
+    }
+    SECTION("without replication check its role is unknown")
+    {
+        const auto table = pool_table("pool_nodes", settings_of("sr_check_period = 0"));
+        CHECK(table.rows[0][pg_status] == "up");
+        CHECK(table.rows[0][pg_role] == "unknown");
+    }
+    SECTION("a server that does not answer is down, its role unknown")
+    {
+        auto view = a_view();
+        view->nodes[0].answers = false;
+        view->nodes[0].status = ha::node_status::down;
+        view->primary = -1;
+        const auto table = pool_table("pool_nodes", settings_of(""), view);
+        CHECK(table.rows[0][status] == "down");
+        CHECK(table.rows[0][pg_status] == "down");
+        CHECK(table.rows[0][role] == "standby");
+        CHECK(table.rows[0][pg_role] == "unknown");
+    }
+    SECTION("in other modes there is a main node and replicas")
+    {
+        const auto settings = settings_of("backend_clustering_mode = 'raw'");
+        const auto table = pool_table("pool_nodes", settings);
+        CHECK(table.rows[0][role] == "main");
+        CHECK(table.rows[0][pg_role] == "main");
+        CHECK(table.rows[1][role] == "replica");
+        CHECK(table.rows[1][pg_role] == "replica");
+    }
+    SECTION("every status has its word")
+    {
+        auto view = a_view();
+        view->nodes[0].status = ha::node_status::unused;
+        view->nodes[1].status = ha::node_status::quarantine;
+        const auto table = pool_table("pool_nodes", settings_of(""), view);
+        CHECK(table.rows[0][status] == "unused");
+        CHECK(table.rows[1][status] == "quarantine");
+    }
+    SECTION("a session that has not chosen a node yet balances to none")
+    {
+        const auto table = pool_table("pool_nodes", settings_of(""), a_view(), -1);
+        CHECK(table.rows[0][balanced] == "false");
+        CHECK(table.rows[1][balanced] == "false");
+    }
+}
+
+TEST_CASE("Node tables leave out holes between node ids, and are empty without a view")
+{
+    auto view = a_view();
+    view->nodes.push_back(view->nodes[1]);
+    view->nodes[1] = {};
+    view->nodes[1].id = 1;
+    view->nodes[2].id = 2;
+    for (const auto* name : {"pool_nodes", "pool_backend_stats"}) {
+        const auto table = pool_table(name, settings_of(""), view);
+        REQUIRE(table.rows.size() == 2);
+        CHECK(table.rows[1][0] == "2");
+        CHECK(pool_table(name, settings_of(""), nullptr).rows.empty());
+    }
+}
+
+TEST_CASE("SHOW POOL_BACKEND_STATS prints the counters")
+{
+    const auto table = pool_table("pool_backend_stats", settings_of(""));
+    CHECK(joined(table.columns) ==
+          "node_id|hostname|port|status|role|select_cnt|insert_cnt|update_cnt|delete_cnt|ddl_cnt|"
+          "other_cnt|panic_cnt|fatal_cnt|error_cnt");
+    REQUIRE(table.rows.size() == 2);
+    CHECK(joined(table.rows[0]) == "0|10.0.0.1|5432|up|primary|5|1|2|1|3|4|1|2|6");
+    CHECK(joined(table.rows[1]) == "1|db2|5433|waiting|standby|1|0|0|0|0|0|0|0|0");
+}
+
+TEST_CASE("SHOW POOL_CACHE answers as with the cache off")
+{
+    const auto table = pool_table("pool_cache", settings_of(""));
+    CHECK(table.columns.size() == 9);
+    CHECK(table.columns[2] == "cache_hit_ratio");
+    REQUIRE(table.rows.size() == 1);
+    CHECK(joined(table.rows[0]) == "0|0|0.00|0|0|0|0|0|0");
+}
+
+TEST_CASE("SHOW POOL_STATUS lists Pgpool-II 4.7's items, with its numbers for words")
+{
+    const auto settings =
+        settings_of("log_min_messages = 'debug1'\nclient_min_messages = 'notice'\n"
+                    "unix_socket_permissions = 0750\nlisten_addresses = 'localhost'");
+    const auto table = pool_table("pool_status", settings);
+    CHECK(joined(table.columns) == "item|value|description");
+    CHECK(table.rows.size() == 165);
+    CHECK(table.rows.front()[0] == "backend_clustering_mode");
+    CHECK(table.rows.back()[0] == "backend_application_name1");
+    CHECK(value_of(table, "backend_clustering_mode") == "1");
+    CHECK(value_of(table, "listen_addresses") == "localhost");
+    CHECK(value_of(table, "unix_socket_permissions") == "0750");
+    CHECK(value_of(table, "log_min_messages") == "14");
+    CHECK(value_of(table, "client_min_messages") == "18");
+    CHECK(value_of(table, "log_error_verbosity") == "1");
+    CHECK(value_of(table, "syslog_facility") == "LOCAL0");
+    CHECK(value_of(table, "log_standby_delay") == "2");
+    CHECK(value_of(table, "disable_load_balance_on_write") == "2");
+    CHECK(value_of(table, "load_balance_mode") == "1");
+    CHECK(value_of(table, "log_connections") == "0");
+    CHECK(value_of(table, "authentication_timeout") == "60");
+    CHECK(value_of(table, "memqcache_total_size") == "67108864");
+    CHECK(value_of(table, "reset_query_list") == "ABORT; DISCARD ALL");
+    CHECK(value_of(table, "database_redirect_preference_list") == "(null)");
+    CHECK(value_of(table, "read_only_function_list").empty());
+    CHECK(value_of(table, "memqcache_cache_oiddir") != "no such item");
+    CHECK(value_of(table, "memqcache_cache_hits") == "0");
+    CHECK(value_of(table, "backend_hostname1") == "db2");
+    CHECK(value_of(table, "backend_weight1") == "0.750000");
+    CHECK(value_of(table, "backend_status1") == "waiting");
+    CHECK(value_of(table, "standby_delay1") == "1234");
+    CHECK(value_of(table, "backend_flag0") == "ALLOW_TO_FAILOVER");
+    CHECK(value_of(table, "backend_flag1") == "DISALLOW_TO_FAILOVER");
+
+    std::set<std::string> items;
+    for (const auto& row : table.rows) {
+        CHECK(items.insert(row[0]).second);
+        CHECK(row[2].size() <= 79);
+        // pgpool_setup counts these to see how many nodes there are.
+        if (row[0].find("backend_data") != std::string::npos) CHECK(row[0].size() == 23);
+    }
+}
+
+TEST_CASE("SHOW POOL_STATUS shows no password, and long values are cut")
+{
+    const auto settings =
+        settings_of("sr_check_password = 'secret1'\nhealth_check_password = 'secret2'\n"
+                    "recovery_password = 'secret3'\nwd_lifecheck_password = 'secret4'\n"
+                    "wd_authkey = 'secret5'\nfailover_command = '" +
+                    std::string(510, 'x') + "\xc3\xa9" + "'");
+    const auto table = pool_table("pool_status", settings);
+    for (const auto& row : table.rows) CHECK(joined(row).find("secret") == std::string::npos);
+    CHECK(value_of(table, "failover_command") == std::string(510, 'x'));
+}
+
+TEST_CASE("SHOW POOL_STATUS lists watchdog and heartbeat nodes before the interfaces")
+{
+    const auto table =
+        pool_table("pool_status", settings_of("hostname0 = 'gate1'\nwd_port0 = 9000\n"
+                                              "pgpool_port0 = 9999\n"
+                                              "heartbeat_hostname0 = 'gate1'\n"
+                                              "heartbeat_port0 = 9694"));
+    CHECK(table.rows.size() == 171);
+    std::size_t at = 0;
+    while (table.rows[at][0] != "hostname0") ++at;
+    const char* const expected[] = {"hostname0",
+                                    "pgpool_port0",
+                                    "wd_port0",
+                                    "heartbeat_hostname0",
+                                    "heartbeat_device0",
+                                    "heartbeat_port0",
+                                    "wd_monitoring_interfaces_list"};
+    for (const auto* name : expected) CHECK(table.rows[at++][0] == name);
+}
+
+TEST_CASE("Commands without an answer yet are refused by name")
+{
+    const auto settings = settings_of("");
+    const admin_source source{.view = a_view(), .settings = settings, .counters = {}};
+    for (const std::string name : {"pool_pools", "pool_processes", "pool_health_check_stats"}) {
+        const auto error = error_of(admin::show_pool(name, source));
+        CHECK(error.sqlstate == "0A000");
+        CHECK(error.message.find("SHOW " + name) != std::string::npos);
+    }
+    const auto error = error_of(admin::show_pool("pool_nope", source));
+    CHECK(error.sqlstate == "42704");
+    CHECK(error.message == "unrecognized configuration parameter \"pool_nope\"");
+}
+
+TEST_CASE("PGPOOL SHOW gives a column of the parameter's name, or three columns")
+{
+    const auto settings = settings_of("");
+    const auto one = table_of(admin::show_parameters("authentication_timeout", settings));
+    CHECK(joined(one.columns) == "authentication_timeout");
+    REQUIRE(one.rows.size() == 1);
+    CHECK(one.rows[0][0] == "1min");
+
+    const auto indexed = table_of(admin::show_parameters("backend_port", settings));
+    CHECK(joined(indexed.columns) == "item|value|description");
+    REQUIRE(indexed.rows.size() == 2);
+    CHECK(indexed.rows[1][0] == "backend_port1");
+    CHECK(indexed.rows[1][1] == "5433");
+
+    CHECK(table_of(admin::show_parameters("watchdog", settings)).rows.empty());
+    const auto all = table_of(admin::show_parameters("all", settings));
+    CHECK(value_of(all, "backend_hostname0") == "10.0.0.1");
+    CHECK(value_of(all, "load_balance_mode") == "on");
+
+    const auto unknown = error_of(admin::show_parameters("nope", settings));
+    CHECK(unknown.severity == "ERROR");
+    CHECK(unknown.message == "config variable \"nope\" not found");
+    const auto too_high = error_of(admin::show_parameters("backend_port128", settings));
+    CHECK(too_high.message == "invalid index 128 for configuration parameter \"backend_port\"");
+    CHECK(too_high.detail == "allowed index is between 0 and 127");
+}
+
+TEST_CASE("A table goes out as row description, rows and command complete")
+{
+    result_table table{.columns = {"a", "b"}, .rows = {{"1", ""}, {"2", "two"}}, .tag = {}};
+    protocol::message_buffer out;
+    admin::encode(table, out);
+    CHECK(types_of(out) == type_list{'T', 'D', 'D', 'C'});
+
+    protocol::message_buffer expected;
+    const std::vector<std::string> first{"1", ""};
+    const std::vector<std::string> second{"2", "two"};
+    expected.row_description({"a", "b"})
+        .data_row(first)
+        .data_row(second)
+        .command_complete("SELECT 2");
+    CHECK(std::ranges::equal(out.bytes(), expected.bytes()));
+
+    out.clear();
+    table.rows.clear();
+    admin::encode(table, out);
+    CHECK(types_of(out) == type_list{'T', 'C'});
+
+    out.clear();
+    admin::encode({.columns = {}, .rows = {}, .tag = "SET"}, out);
+    expected.clear();
+    expected.command_complete("SET");
+    CHECK(std::ranges::equal(out.bytes(), expected.bytes()));
+}
+
+TEST_CASE("A session's statement is answered by its kind")
+{
+    const core::node_counters counters;
+    const admin::show_commands commands{counters};
+    const auto settings = settings_of("");
+    const ha::cluster_view_ptr view = a_view();
+    protocol::message_buffer out;
+    routing::statement_facts statement;
+    const auto ask = [&](routing::statement_kind kind, std::string name) {
+        statement.kind = kind;
+        statement.name = std::move(name);
+        out.clear();
+        return commands.answer(
+            {.statement = statement, .settings = settings, .view = view, .balanced_node = 0}, out);
+    };
+    using enum routing::statement_kind;
+
+    CHECK_FALSE(ask(pool_show, "pool_nodes"));
+    CHECK(types_of(out) == type_list{'T', 'D', 'D', 'C'});
+    CHECK_FALSE(ask(pgpool_show, "port"));
+    CHECK(types_of(out) == type_list{'T', 'D', 'C'});
+
+    SECTION("an error leaves the buffer as it was")
+    {
+        for (const auto kind : {pool_show, pgpool_show, pgpool_set, pgpool_reset, select}) {
+            const auto error = ask(kind, "nope");
+            REQUIRE(error);
+            CHECK(error->severity == "ERROR");
+            CHECK(error->sqlstate.size() == 5);
+            CHECK(out.is_empty());
+        }
+        CHECK(ask(pgpool_set, "log_statement")->sqlstate == "0A000");
+    }
+}

@@ -1,0 +1,242 @@
+#include "core/link_pool.hpp"
+
+#include "core/runtime/event_set.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <fcntl.h>
+#include <random>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace {
+
+using namespace pgtorii::core;
+using pgtorii::clock;
+using pgtorii::runtime::descriptor;
+
+/// A link whose socket is one end of a pair; the test holds the other.
+struct connected {
+    std::unique_ptr<server_link> link;
+    descriptor peer;
+};
+
+/// The watch of links that tests park.
+struct bench {
+    pgtorii::runtime::readiness source;
+    pgtorii::runtime::ready_list ready;
+    pgtorii::runtime::event_set events{ready};
+
+    connected make(link_pool& pool, const std::shared_ptr<pgtorii::core::pool>& home, int node)
+    {
+        int ends[2];
+        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+        connected made{pool.make(home, node), descriptor{ends[1]}};
+        REQUIRE_FALSE(made.link->transport.open(source, descriptor{ends[0]}, events, 1, 2));
+        return made;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Turns are granted first in, first out, and no more than there are")
+{
+    link_pool pool{2};
+    std::vector<int> granted;
+    std::vector<std::unique_ptr<waiting_session>> waiting;
+    for (int i = 0; i < 5; ++i) {
+        auto made = std::make_unique<waiting_session>();
+        made->granted = [&granted, i] { granted.push_back(i); };
+        waiting.push_back(std::move(made));
+    }
+    CHECK(pool.take_turn(*waiting[0]));
+    CHECK(pool.take_turn(*waiting[1]));
+    CHECK_FALSE(pool.take_turn(*waiting[2]));
+    CHECK_FALSE(pool.take_turn(*waiting[3]));
+    CHECK_FALSE(pool.take_turn(*waiting[4]));
+    CHECK(pool.count_ahead_of(*waiting[4]) == 2);
+    CHECK(granted.empty());
+
+    SECTION("in order")
+    {
+        pool.return_turn();
+        pool.return_turn();
+        CHECK(granted == std::vector{2, 3});
+        CHECK_FALSE(pool.leave_queue(*waiting[2]));
+        CHECK(pool.leave_queue(*waiting[4]));
+    }
+    SECTION("one that has left the queue is passed over")
+    {
+        CHECK(pool.leave_queue(*waiting[2]));
+        CHECK_FALSE(pool.leave_queue(*waiting[2]));
+        pool.return_turn();
+        CHECK(granted == std::vector{3});
+        CHECK(pool.leave_queue(*waiting[4]));
+    }
+    SECTION("a newcomer does not overtake")
+    {
+        CHECK(pool.leave_queue(*waiting[3]));
+        CHECK(pool.leave_queue(*waiting[4]));
+        pool.return_turn();
+        CHECK(granted == std::vector{2});
+        CHECK_FALSE(pool.take_turn(*waiting[3]));
+        CHECK(pool.leave_queue(*waiting[3]));
+    }
+}
+
+TEST_CASE("A parked link serves the same user, database and parameters only")
+{
+    bench on;
+    link_pool pool{4};
+    const auto mine = pool.find("key a", "u", "d");
+    const auto other = pool.find("key b", "u", "d");
+    CHECK(pool.find("key a", "u", "d") == mine);
+    auto made = on.make(pool, mine, 0);
+    const auto* const same = made.link.get();
+    pool.put(std::move(made.link), clock::now());
+    CHECK_FALSE(pool.take(*other, 0));
+    CHECK_FALSE(pool.take(*mine, 1));
+    auto taken = pool.take(*mine, 0);
+    CHECK(taken.get() == same);
+    CHECK_FALSE(pool.take(*mine, 0));
+    CHECK(pool.link_count(0) == 1);
+    taken.reset();
+    CHECK(pool.link_count(0) == 0);
+}
+
+TEST_CASE("A parked link that has been closed or has something to say is not handed out")
+{
+    bench on;
+    link_pool pool{4};
+    const auto home = pool.find("key", "u", "d");
+    auto made = on.make(pool, home, 0);
+    pool.put(std::move(made.link), clock::now());
+    SECTION("closed by the server") { made.peer.close(); }
+    SECTION("bytes are waiting") { CHECK(::write(made.peer.get(), "E", 1) == 1); }
+    CHECK_FALSE(pool.take(*home, 0));
+    CHECK(pool.link_count(0) == 0);
+}
+
+TEST_CASE("A full node closes the longest parked link of another pool for a new one")
+{
+    bench on;
+    link_pool pool{2};
+    const auto a = pool.find("a", "u", "d");
+    const auto b = pool.find("b", "u", "d");
+    const auto start = clock::now();
+    auto first = on.make(pool, a, 0);
+    auto second = on.make(pool, a, 0);
+    pool.put(std::move(first.link), start);
+    pool.put(std::move(second.link), start + std::chrono::seconds{1});
+    auto third = pool.make(b, 0);
+    CHECK(pool.link_count(0) == 2);
+    CHECK(pool.parked_count() == 1);
+    char told = 0;
+    CHECK(::read(first.peer.get(), &told, 1) >= 0);   // closed (a Terminate may stand before it)
+    CHECK(::read(second.peer.get(), &told, 1) == -1);  // open and silent
+    SECTION("other nodes have a budget of their own")
+    {
+        auto elsewhere = pool.make(b, 1);
+        CHECK(pool.parked_count() == 1);
+    }
+}
+
+TEST_CASE("connection_life_time closes parked links and forgets unused pools")
+{
+    bench on;
+    link_pool pool{4};
+    const auto start = clock::now();
+    {
+        const auto home = pool.find("a", "u", "d");
+        auto made = on.make(pool, home, 0);
+        pool.put(std::move(made.link), start);
+        pool.set_welcome(*home, std::make_shared<const welcome>());
+    }
+    pool.expire(start + std::chrono::seconds{100}, std::chrono::seconds{0});
+    CHECK(pool.parked_count() == 1);
+    pool.expire(start + std::chrono::seconds{9}, std::chrono::seconds{10});
+    CHECK(pool.parked_count() == 1);
+    pool.expire(start + std::chrono::seconds{10}, std::chrono::seconds{10});
+    CHECK(pool.parked_count() == 0);
+    pool.expire(start + std::chrono::seconds{11}, std::chrono::seconds{10});
+    CHECK_FALSE(pool.welcome_of(*pool.find("a", "u", "d")));
+}
+
+TEST_CASE("The welcome lives as long as the pool has a link")
+{
+    link_pool pool{4};
+    const auto home = pool.find("a", "u", "d");
+    auto link = pool.make(home, 0);
+    pool.set_welcome(*home, std::make_shared<const welcome>());
+    auto another = pool.make(home, 1);
+    link.reset();
+    CHECK(pool.welcome_of(*home));
+    another.reset();
+    CHECK_FALSE(pool.welcome_of(*home));
+}
+
+TEST_CASE("Random schedules of turns and links keep every limit")
+{
+    for (unsigned seed = 1; seed <= 200; ++seed) {
+        INFO("seed " << seed);
+        std::mt19937 random{seed};
+        bench on;
+        constexpr std::size_t limit = 3;
+        link_pool pool{limit};
+        struct actor {
+            waiting_session place;
+            bool has_turn = false;
+            std::vector<connected> links;
+        };
+        std::vector<std::unique_ptr<actor>> actors;
+        std::vector<descriptor> peers;
+        for (int i = 0; i < 8; ++i) {
+            auto made = std::make_unique<actor>();
+            made->place.granted = [it = made.get()] { it->has_turn = true; };
+            actors.push_back(std::move(made));
+        }
+        const auto leave = [&](actor& who) {
+            for (auto& each : who.links) {
+                if (random() % 2) pool.put(std::move(each.link), clock::now());
+                peers.push_back(std::move(each.peer));
+            }
+            who.links.clear();
+            if (who.place.is_queued && pool.leave_queue(who.place)) return;
+            if (std::exchange(who.has_turn, false)) pool.return_turn();
+        };
+        for (int step = 0; step < 200; ++step) {
+            auto& who = *actors[random() % actors.size()];
+            switch (random() % 4) {
+            case 0:
+                if (!who.has_turn && !who.place.is_queued) who.has_turn = pool.take_turn(who.place);
+                break;
+            case 1:
+            case 2: {
+                const int node = static_cast<int>(random() % 2);
+                const bool has = std::ranges::any_of(who.links, [node](const auto& each) { return each.link->node() == node; });
+                if (!who.has_turn || has) break;
+                const auto home = pool.find(std::to_string(random() % 3), "u", "d");
+                if (auto parked = pool.take(*home, node)) {
+                    REQUIRE_FALSE(parked->transport.open(on.source, parked->unpark(), on.events, 1, 2));
+                    who.links.push_back({std::move(parked), descriptor{}});
+                } else {
+                    who.links.push_back(on.make(pool, home, node));
+                }
+                break;
+            }
+            default: leave(who);
+            }
+            REQUIRE(pool.link_count(0) <= limit);
+            REQUIRE(pool.link_count(1) <= limit);
+            REQUIRE(pool.turn_count() <= limit);
+            const auto holders = std::ranges::count_if(actors, [](const auto& each) { return each->has_turn; });
+            REQUIRE(pool.turn_count() == static_cast<std::size_t>(holders));
+            REQUIRE((pool.waiting_count() == 0 || pool.turn_count() == limit));
+        }
+        for (auto& each : actors) leave(*each);
+        pool.drop_all();
+        REQUIRE(pool.turn_count() == 0);
+        REQUIRE(pool.link_count(0) == 0);
+        REQUIRE(pool.link_count(1) == 0);
+    }
+}

@@ -1,0 +1,129 @@
+#include "core/session_settings.hpp"
+
+#include <catch2/catch.hpp>
+
+namespace {
+
+using pgtorii::core::session_settings;
+using pgtorii::routing::setting_change;
+using pgtorii::routing::statement_facts;
+using pgtorii::routing::statement_kind;
+using texts = std::vector<std::string>;
+
+statement_facts setting(setting_change change, std::string name = {})
+{
+    statement_facts facts;
+    facts.kind = change == setting_change::discard_all ? statement_kind::discard : statement_kind::set;
+    facts.change = change;
+    facts.name = std::move(name);
+    return facts;
+}
+
+}  // namespace
+
+TEST_CASE("A setting counts once its transaction has committed")
+{
+    session_settings record;
+    record.completed(setting(setting_change::set, "search_path"), "SET search_path TO a", true);
+    CHECK(record.version() == 0);
+    CHECK(record.has_uncommitted());
+    SECTION("committed")
+    {
+        record.committed();
+        CHECK(record.statements_after(0) == texts{"SET search_path TO a"});
+        CHECK_FALSE(record.has_uncommitted());
+    }
+    SECTION("rolled back")
+    {
+        record.rolled_back();
+        record.committed();
+        CHECK(record.version() == 0);
+        CHECK(record.statements_after(0).empty());
+    }
+}
+
+TEST_CASE("A link gets what it lacks, in the order in which it was set")
+{
+    session_settings record;
+    record.completed(setting(setting_change::set, "b"), "SET b = 1", false);
+    const auto between = record.version();
+    record.completed(setting(setting_change::set, "a"), "SET a = 1", false);
+    record.completed(setting(setting_change::set, "b"), "SET b = 2", false);
+    CHECK(record.statements_after(0) == texts{"SET a = 1", "SET b = 2"});
+    CHECK(record.statements_after(between) == texts{"SET a = 1", "SET b = 2"});
+    CHECK(record.statements_after(record.version()).empty());
+}
+
+TEST_CASE("RESET ALL forgets all settings but the role")
+{
+    session_settings record;
+    record.completed(setting(setting_change::set, "role"), "SET ROLE r", false);
+    record.completed(setting(setting_change::set, "a"), "SET a = 1", false);
+    record.completed(setting(setting_change::reset_all), "RESET ALL", false);
+    CHECK(record.statements_after(0) == texts{"SET ROLE r", "RESET ALL"});
+}
+
+TEST_CASE("SET SESSION AUTHORIZATION resets the role")
+{
+    session_settings record;
+    record.completed(setting(setting_change::set, "role"), "SET ROLE r", false);
+    record.completed(setting(setting_change::set, "session_authorization"), "SET SESSION AUTHORIZATION u", false);
+    CHECK(record.statements_after(0) == texts{"SET SESSION AUTHORIZATION u"});
+}
+
+TEST_CASE("DISCARD ALL begins the record anew, and older links need it too")
+{
+    session_settings record;
+    record.completed(setting(setting_change::set, "a"), "SET a = 1", false);
+    const auto before = record.version();
+    record.completed(setting(setting_change::discard_all), "DISCARD ALL", false);
+    record.completed(setting(setting_change::set, "b"), "SET b = 1", false);
+    CHECK(record.statements_after(before) == texts{"DISCARD ALL", "SET b = 1"});
+    CHECK(record.statements_after(record.version()).empty());
+}
+
+TEST_CASE("SET LOCAL leaves no record")
+{
+    session_settings record;
+    record.completed(setting(setting_change::set_local, "a"), "SET LOCAL a = 1", true);
+    record.committed();
+    CHECK(record.version() == 0);
+}
+
+TEST_CASE("Settings and ROLLBACK TO in one transaction make the record uncertain until DISCARD ALL")
+{
+    session_settings record;
+    statement_facts rollback_to;
+    rollback_to.kind = statement_kind::rollback_to_savepoint;
+    SECTION("without a setting nothing is uncertain")
+    {
+        record.completed(rollback_to, "ROLLBACK TO s", true);
+        CHECK(record.is_certain());
+    }
+    SECTION("with one it is")
+    {
+        record.completed(setting(setting_change::set, "a"), "SET a = 1", true);
+        record.completed(rollback_to, "ROLLBACK TO s", true);
+        CHECK_FALSE(record.is_certain());
+        record.committed();
+        record.completed(setting(setting_change::discard_all), "DISCARD ALL", false);
+        CHECK(record.is_certain());
+    }
+}
+
+TEST_CASE("Too many settings, or too long ones, are not kept")
+{
+    session_settings record;
+    SECTION("too many")
+    {
+        for (int i = 0; i < 600; ++i) {
+            record.completed(setting(setting_change::set, "x.a" + std::to_string(i)), "SET", false);
+        }
+    }
+    SECTION("too long")
+    {
+        record.completed(setting(setting_change::set, "a"), std::string(10'000, 'x'), false);
+        CHECK(record.version() == 0);
+    }
+    CHECK_FALSE(record.is_certain());
+}
