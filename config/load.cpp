@@ -150,8 +150,8 @@ load_outcome finish_load(const std::string& file, file_reader& reader)
 
 std::string to_text(const diagnostic& remark)
 {
-    auto text = remark.line > 0 ? fmt::format("{}:{}: ", remark.file, remark.line)
-                                : fmt::format("{}: ", remark.file);
+    auto text = printable(remark.file) + ": ";
+    if (remark.line > 0) text.insert(text.size() - 1, fmt::format("{}:", remark.line));
     text += fmt::format("{}: {}", name_of(remark.level), remark.message);
     if (!remark.hint.empty()) text += fmt::format("; hint: {}", remark.hint);
     return text;

@@ -128,7 +128,7 @@ result<std::unique_ptr<RE2>, problem> compile(const std::string& item)
     if (!item.ends_with('$')) translated += '$';
     auto compiled = std::make_unique<RE2>(translated, pattern_options());
     if (!compiled->ok())
-        return refuse(compiled->error(), "Write a POSIX extended regular expression.");
+        return refuse(printable(compiled->error()), "Write a POSIX extended regular expression.");
     return compiled;
 }
 

@@ -27,18 +27,29 @@ std::vector<std::string_view> split_list(std::string_view text, char separator)
     return items;
 }
 
-std::string in_quotes(std::string_view text)
+std::string printable(std::string_view text)
 {
-    constexpr std::size_t length_max = 80;
-    std::string shown = "\"";
-    for (const char c : text.substr(0, length_max)) {
+    std::string shown;
+    for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
         if (byte < 0x20 || byte == 0x7f)
             shown += fmt::format("\\x{:02x}", byte);
         else
             shown += c;
     }
-    return shown + (text.size() > length_max ? "...\"" : "\"");
+    return shown;
+}
+
+std::string in_quotes(std::string_view text)
+{
+    constexpr std::size_t length_max = 80;
+    auto length = std::min(text.size(), length_max);
+    // A character of UTF-8 stays whole.
+    while (length < text.size() && length > 0 &&
+           (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80)
+        --length;
+    return fmt::format("\"{}{}\"", printable(text.substr(0, length)),
+                       length < text.size() ? "..." : "");
 }
 
 std::string lower_case(std::string_view text)

@@ -13,6 +13,9 @@ std::string_view trimmed(std::string_view text);
 /// There is no quoting. Views into `text`.
 std::vector<std::string_view> split_list(std::string_view text, char separator);
 
+/// `text` with control characters as escapes: fit for a terminal and a log.
+std::string printable(std::string_view text);
+
 /// `text` in double quotes for a message: control characters as escapes, cut when it is long.
 std::string in_quotes(std::string_view text);
 

@@ -23,6 +23,8 @@ constexpr int read_count_max = 16;
 constexpr std::size_t whole_bytes_max = 32 * 1024;
 /// Nothing more is read from a client while its link has this much to send.
 constexpr std::size_t output_bytes_max = 64 * 1024;
+/// Nor while the server owes so many replies.
+constexpr std::size_t ledger_size_max = 50'000;
 /// The ledger needs this much of an ErrorResponse.
 constexpr std::size_t error_bytes_min = 69;
 
@@ -385,7 +387,8 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
 bool client_session::forward_client(server_link& link)
 {
     bool has_moved = false;
-    while (is_open_ended_ && link.output.size() < output_bytes_max && !client_is_gone_) {
+    while (is_open_ended_ && link.output.size() < output_bytes_max && link.ledger.size() < ledger_size_max &&
+           !client_is_gone_) {
         const auto present = input_.bytes();
         if (stream_bytes_ > 0 && !present.empty()) {
             const auto count = std::min(stream_bytes_, present.size());

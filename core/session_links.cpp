@@ -538,7 +538,7 @@ task<> client_session::drain(server_link& link)
         if (deadline_has_passed_) goes_on = false;
     }
     is_own_work_ = false;
-    if (!goes_on || !link.ledger.is_idle() || link.ledger.may_owe_more()) link.is_spoiled = true;
+    if (!goes_on || !link.ledger.is_idle()) link.is_spoiled = true;
 }
 
 /// The end of the session: each link is reset and parked, or closed when that can't be.
@@ -569,7 +569,8 @@ task<> client_session::give_back_links()
             }
             deadline_.disarm();
         }
-        if (!is_clean || link.status != 'I' || link.cancels_under_way > 0 || !link.transport.is_open()) {
+        const bool is_settled = link.ledger.is_idle() && !link.ledger.may_owe_more() && link.cancels_under_way == 0;
+        if (!is_clean || !is_settled || link.status != 'I' || !link.transport.is_open()) {
             ++i;
             continue;
         }

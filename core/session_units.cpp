@@ -533,6 +533,8 @@ void client_session::answer_locally(const unit& what)
             out.error_response({.sqlstate = "25P02",
                                 .message = "current transaction is aborted, commands ignored until end of transaction block"});
         } else {
+            // The session's load balance node, as Pgpool-II has chosen it when the session began.
+            if (balanced_node_ < 0) (void)resolve({target::balanced, routing::reason::read_balanced});
             const local_commands::question asked{
                 .statement = facts_->first(), .settings = *settings_, .view = home_.view, .balanced_node = balanced_node_};
             if (const auto refused = home_.services.commands.answer(asked, out)) out.error_response(*refused);

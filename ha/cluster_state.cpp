@@ -375,11 +375,13 @@ void cluster_state::tell_fitness()
 {
     using enum cluster_event::kind;
     for (auto& node : records_) {
-        const auto present = fitness_of(node);
-        const auto before = std::exchange(node.told, present);
-        // A main node that is down has been told already; that it is replaced matters when it
-        // answers again.
-        if (present == fitness::replaced && node.is_down) node.told = fitness::fit;
+        // Of one that is down, this has been told; whether it may serve matters when it answers
+        // again.
+        if (node.is_down) {
+            node.told = fitness::fit;
+            continue;
+        }
+        const auto before = std::exchange(node.told, fitness_of(node));
         if (node.told == before) continue;
         switch (node.told) {
         case fitness::fit: tell(node_up, node); break;

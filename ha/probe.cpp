@@ -145,7 +145,7 @@ void probe::on_authentication(std::span<const std::byte> body)
     if (!asked) return fail(errc::reply_malformed);
     if (asked->is(ok)) {
         // A server that skips its own proof may be anybody.
-        if (scram_ && !scram_is_verified_) return fail(errc::reply_unexpected);
+        if (scram_ && sasl_ != sasl_step::verified) return fail(errc::reply_unexpected);
         phase_ = phase::start;
         return;
     }
@@ -172,10 +172,9 @@ void probe::answer_password(std::string_view password)
 void probe::answer_sasl(const protocol::authentication_message& asked)
 {
     using enum protocol::authentication_code;
-    if (asked.is(sasl)) {
+    if (asked.is(sasl) && sasl_ == sasl_step::none) {
         const auto mechanisms = protocol::read_sasl_mechanisms(asked);
         if (!mechanisms) return fail(errc::reply_malformed);
-        if (scram_) return fail(errc::reply_unexpected);
         if (!mechanisms->contains(protocol::scram_sha_256)) {
             return refuse(errc::authentication_unsupported);
         }
@@ -183,18 +182,19 @@ void probe::answer_sasl(const protocol::authentication_message& asked)
         if (!nonce) return refuse(nonce.error());
         scram_.emplace(login_.password, std::move(*nonce));
         output_.sasl_initial_response(protocol::scram_sha_256, scram_->first_message());
-        return;
-    }
-    if (!scram_ || scram_is_verified_) return fail(errc::reply_unexpected);
-    if (asked.is(sasl_continue)) {
+        sasl_ = sasl_step::first_sent;
+    } else if (asked.is(sasl_continue) && sasl_ == sasl_step::first_sent) {
         const auto answer = scram_->final_message(protocol::as_text(asked.rest));
         if (!answer) return fail(answer.error());
         output_.sasl_response(*answer);
-        return;
+        sasl_ = sasl_step::final_sent;
+    } else if (asked.is(sasl_final) && sasl_ == sasl_step::final_sent) {
+        const auto failure = scram_->verify(protocol::as_text(asked.rest));
+        if (failure) return fail(failure);
+        sasl_ = sasl_step::verified;
+    } else {
+        fail(errc::reply_unexpected);
     }
-    const auto failure = scram_->verify(protocol::as_text(asked.rest));
-    if (failure) return fail(failure);
-    scram_is_verified_ = true;
 }
 
 void probe::on_error(std::span<const std::byte> body)

@@ -48,6 +48,7 @@ public:
 
 private:
     enum class phase : std::uint8_t { login, start, questions };
+    enum class sasl_step : std::uint8_t { none, first_sent, final_sent, verified };
     enum question : std::size_t { q_recovery, q_position, q_history, q_receivers, question_count };
     struct column {
         bool is_null = true;
@@ -72,7 +73,7 @@ private:
     std::vector<std::byte> input_;  // of a message that is not whole yet
     std::size_t input_bytes_ = 0;   // in all
     std::optional<protocol::scram_client> scram_;
-    bool scram_is_verified_ = false;
+    sasl_step sasl_ = sasl_step::none;
     int major_version_ = 0;
     phase phase_ = phase::login;
     std::size_t question_ = q_recovery;

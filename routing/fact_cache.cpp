@@ -18,8 +18,8 @@ bool is_plain_ascii(std::string_view sql)
 }  // namespace
 
 fact_cache::fact_cache(const cache_limits& limits, const analyze_limits& bounds, std::uint64_t seed)
-    : limits_(limits), analyzer_(bounds), exact_(limits.bytes_max / 2, seed),
-      by_key_(limits.bytes_max / 2, seed)
+    : limits_(limits), seed_(seed), analyzer_(bounds), exact_(limits.bytes_max / 2),
+      by_key_(limits.bytes_max / 2)
 {
 }
 
@@ -44,6 +44,11 @@ query_facts_ptr fact_cache::analyze(std::string_view sql)
     return std::make_shared<const query_facts>(std::move(facts));
 }
 
+bool fact_cache::was_seen_lately(std::uint64_t hash)
+{
+    return std::exchange(seen_[hash % seen_.size()], hash) == hash;
+}
+
 query_facts_ptr fact_cache::find_or_analyze(std::string_view sql, const text_rules& rules)
 {
     if (!(rules.standard_conforming_strings && rules.ascii_safe_encoding) && !is_plain_ascii(sql)) {
@@ -53,24 +58,27 @@ query_facts_ptr fact_cache::find_or_analyze(std::string_view sql, const text_rul
         ++counts_.misses;
         return analyze(sql);
     }
-    if (const auto* found = exact_.find(sql)) {
+    const auto hash = hash_of(sql, seed_);
+    if (const auto* found = exact_.find(sql, hash)) {
         ++counts_.exact_hits;
         return *found;
     }
     const bool has_key =
         !patterns_ && sql.size() <= limits_.key_text_bytes_max && make_literal_key(sql, key_);
+    const auto key_hash = has_key ? hash_of(key_, seed_) : 0;
     if (has_key) {
-        if (const auto* found = by_key_.find(key_)) {
+        if (const auto* found = by_key_.find(key_, key_hash)) {
             ++counts_.key_hits;
+            if (was_seen_lately(hash)) exact_.insert(sql, hash, *found);
             return *found;
         }
     }
     ++counts_.misses;
     auto facts = analyze(sql);
     if (has_key && !facts->depends_on_literals) {
-        by_key_.insert(key_, facts);
+        by_key_.insert(key_, key_hash, facts);
     } else {
-        exact_.insert(sql, facts);
+        exact_.insert(sql, hash, facts);
     }
     return facts;
 }

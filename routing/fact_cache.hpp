@@ -4,6 +4,7 @@
 #include "routing/analyze.hpp"
 #include "routing/fact_table.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -48,12 +49,17 @@ public:
 
 private:
     query_facts_ptr analyze(std::string_view sql);
+    bool was_seen_lately(std::uint64_t hash);
 
     cache_limits limits_;
+    std::uint64_t seed_;
     analyzer analyzer_;
     fact_table exact_;
     fact_table by_key_;
     std::shared_ptr<const config::pattern_list> patterns_;
+    // Hashes of texts that were found by key. One that comes again is worth an entry of its own, which is found sooner;
+    // texts that come once, each with another literal, must not push the others out.
+    std::array<std::uint64_t, 256> seen_{};
     std::string key_;       // borrowed by each call
     std::string unquoted_;  // likewise
     counters counts_;

@@ -61,23 +61,22 @@ std::uint64_t hash_of(std::string_view text, std::uint64_t seed)
     return fold(state ^ odd_first, odd_second ^ seed);
 }
 
-const query_facts_ptr* fact_table::find(std::string_view text)
+const query_facts_ptr* fact_table::find(std::string_view text, std::uint64_t hash)
 {
-    const auto found = by_text_.find(probe{text, hash_of(text, seed_)});
+    const auto found = by_text_.find(probe{text, hash});
     if (found == by_text_.end()) return nullptr;
     by_use_.splice(by_use_.begin(), by_use_, found->second);
     return &found->second->facts;
 }
 
-void fact_table::insert(std::string_view text, query_facts_ptr facts)
+void fact_table::insert(std::string_view text, std::uint64_t hash, query_facts_ptr facts)
 {
     const std::size_t bytes = text.size() + bytes_of(*facts) + entry_overhead;
     if (bytes > bytes_max_) return;
     while (bytes_ + bytes > bytes_max_) drop_oldest();
-    by_use_.push_front(entry{std::string(text), std::move(facts), bytes});
+    by_use_.push_front(entry{std::string(text), hash, std::move(facts), bytes});
     const auto& kept = by_use_.front();
-    const bool is_new =
-        by_text_.emplace(probe{kept.text, hash_of(kept.text, seed_)}, by_use_.begin()).second;
+    const bool is_new = by_text_.emplace(probe{kept.text, hash}, by_use_.begin()).second;
     always_assert(is_new);
     bytes_ += bytes;
 }
@@ -86,7 +85,7 @@ void fact_table::drop_oldest()
 {
     always_assert(!by_use_.empty());
     const auto& oldest = by_use_.back();
-    by_text_.erase(probe{oldest.text, hash_of(oldest.text, seed_)});
+    by_text_.erase(probe{oldest.text, oldest.hash});
     bytes_ -= oldest.bytes;
     by_use_.pop_back();
 }

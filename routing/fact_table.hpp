@@ -17,13 +17,14 @@ std::uint64_t hash_of(std::string_view text, std::uint64_t seed);
 /// Facts by text, bounded in bytes; what was used least recently goes first. A find compares the whole text.
 class fact_table {
 public:
-    fact_table(std::size_t bytes_max, std::uint64_t seed) : bytes_max_(bytes_max), seed_(seed) {}
+    explicit fact_table(std::size_t bytes_max) : bytes_max_(bytes_max) {}
 
-    /// Null when the text is not there. The pointer is valid until the next call.
-    const query_facts_ptr* find(std::string_view text);
+    /// Null when the text is not there. `hash` is hash_of the text, always with one seed. The pointer is valid until the
+    /// next call.
+    const query_facts_ptr* find(std::string_view text, std::uint64_t hash);
 
-    /// `text` must not be there.
-    void insert(std::string_view text, query_facts_ptr facts);
+    /// `text` must not be there. One that alone would fill the table is not kept.
+    void insert(std::string_view text, std::uint64_t hash, query_facts_ptr facts);
     void clear();
     std::size_t bytes() const { return bytes_; }
     std::size_t size() const { return by_text_.size(); }
@@ -31,6 +32,7 @@ public:
 private:
     struct entry {
         std::string text;
+        std::uint64_t hash = 0;
         query_facts_ptr facts;
         std::size_t bytes = 0;
     };
@@ -46,7 +48,6 @@ private:
     void drop_oldest();
 
     std::size_t bytes_max_;
-    std::uint64_t seed_;
     std::size_t bytes_ = 0;
     std::list<entry> by_use_;  // newest first; the keys of by_text_ look into its texts
     std::unordered_map<probe, std::list<entry>::iterator, probe_hash> by_text_;

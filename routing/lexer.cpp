@@ -52,13 +52,13 @@ bool lexer::skip_blanks()
 
 token lexer::quoted(token_kind kind, char quote, bool has_escapes)
 {
-    for (std::size_t i = position_ + 1; i < sql_.size(); ++i) {
-        if (has_escapes && sql_[i] == '\\') {
-            ++i;
-        } else if (sql_[i] == quote) {
-            if (at(i + 1) != quote) return take(kind, i + 1);
-            ++i;
-        }
+    const char stops[] = {quote, '\\'};
+    const std::string_view stop_bytes(stops, has_escapes ? 2 : 1);
+    std::size_t i = sql_.find_first_of(stop_bytes, position_ + 1);
+    while (i != std::string_view::npos) {
+        if (sql_[i] == quote && at(i + 1) != quote) return take(kind, i + 1);
+        // Over the second of two quotes, or what a backslash escapes.
+        i = sql_.find_first_of(stop_bytes, i + 2);
     }
     return take(token_kind::open_quote, sql_.size());
 }

@@ -126,7 +126,7 @@ bool equals_ignoring_case(std::string_view left, std::string_view right)
 text_outline outline(std::string_view sql, const analyze_limits& limits)
 {
     text_outline found;
-    lexer tokens(sql);
+    lexer tokens(sql.substr(0, limits.scan_bytes_max));
     height_estimate height;
     std::uint64_t count = 0;
     bool has_statement = false;
@@ -136,9 +136,10 @@ text_outline outline(std::string_view sql, const analyze_limits& limits)
     for (;;) {
         const token now = tokens.next();
         if (now.kind == token_kind::end || now.kind == token_kind::open_quote) {
-            found.is_closed = now.kind == token_kind::end;
+            found.is_closed = now.kind == token_kind::end && sql.size() <= limits.scan_bytes_max;
             break;
         }
+        if (count >= limits.scan_tokens_max) break;
         const bool is_semicolon = now.kind == token_kind::punctuation && now.text == ";";
         ++count;
         // Inside brackets a semicolon ends nothing (CREATE RULE ... DO (a; b)); counting it is on the safe side.

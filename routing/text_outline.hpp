@@ -12,17 +12,20 @@ struct analyze_limits {
     std::uint32_t bytes_max = 256 * 1024;
     std::uint32_t tokens_max = 10'000;
     std::uint32_t height_max = 500;
+    // Texts that are too long for the parser are still scanned for where statements end, up to here.
+    std::uint32_t scan_bytes_max = 16 * 1024 * 1024;
+    std::uint32_t scan_tokens_max = 1'000'000;
 };
 
 /// What one linear pass over the tokens of a text tells. PostgreSQL's lexical rules, standard_conforming_strings on.
 struct text_outline {
     bool is_bounded = false;      ///< Within all limits: libpg_query may have it.
-    bool is_closed = false;       ///< No quote or comment is open at the end, and no byte is zero.
+    bool is_closed = false;       ///< Scanned to the end, where no quote or comment is open, and no byte is zero.
     bool is_single = false;       ///< Closed, and at most one statement.
     std::string_view first_word;  ///< First token, if it is an unquoted word; as written.
 };
 
-/// One pass, no allocation beyond a stack of open brackets. A text above bytes_max is scanned too (for is_single).
+/// One pass, linear, no allocation beyond a stack of open brackets.
 text_outline outline(std::string_view sql, const analyze_limits& limits);
 
 /// ASCII only: SQL keywords and the names of our own commands.

@@ -18,7 +18,7 @@ constexpr std::string_view seed_text =
     "primary_routing_query_pattern_list = '.*x\\;.*;\\'y\\''\n"
     "database_redirect_preference_list = 'a:primary(0.5),b:1'\nssl = off\n"
     "reset_query_list = 'ABORT; DISCARD ALL'\nlog_line_prefix = 'it''s \\'%m'\nwd_port0 = 0x2328\n"
-    "dml_adaptive_object_relationship_list = 'f():t'\ndelay_threshold = 1e6\nnosuch = 1\n";
+    "dml_adaptive_object_relationship_list = 'f():t'\ndelay_threshold = '1e6'\nnosuch = 1\n";
 
 std::string damaged(std::string text, std::mt19937& random)
 {

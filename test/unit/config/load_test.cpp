@@ -216,7 +216,6 @@ TEST_CASE("What Pgpool-II misreads in silence is an error with its place and a w
         {"= 5", "syntax error"},
         {"'port' = 5", "syntax error"},
         {"\xef\xbb\xbfport = 5555", "byte order mark"},
-        {"nosuch include", "unexpected"},
         // Indexed names
         {"backend_port128 = 5432",
          "invalid index 128 for configuration parameter \"backend_port\"; "

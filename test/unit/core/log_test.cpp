@@ -1,5 +1,6 @@
 #include "core/runtime/log.hpp"
 
+#include "core/runtime/descriptor.hpp"
 #include "core/runtime/log_file.hpp"
 #include "core/runtime/log_text.hpp"
 #include "test/unit/temporary_directory.hpp"
@@ -7,7 +8,9 @@
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
+#include <functional>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -71,6 +74,22 @@ public:
 private:
     descriptor saved_;
 };
+
+/// Runs `body` in a process of its own, whose standard error is a file: the collector stays on in a
+/// process once it is.
+void in_child(const std::filesystem::path& error_file, const std::function<void()>& body)
+{
+    const auto child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        const stderr_to_file captured{error_file};
+        body();
+        ::_exit(0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(status == 0);
+}
 
 void say(std::string_view text)
 {
@@ -389,54 +408,89 @@ TEST_CASE("The log of the process follows its parameters")
     }
 }
 
-// Last: the log file stays for the rest of the process.
 TEST_CASE("With logging_collector the log goes on in its directory")
 {
     const test::temporary_directory place;
-    const stderr_to_file captured{place / "out"};
     config::settings settings;
     settings.log_line_prefix = "%a: ";
     settings.logging_collector = true;
-    settings.log_directory = (place / "no/such/directory").string();
-    settings.log_filename = "gate.log";
-    CHECK_THROWS_AS(log::configure(settings), log::bad_destination);
-
     settings.log_directory = (place / "logs").string();
-    log::configure(settings);
-    log::write(message_level::log, {}, {.message = "in the file"});
-    const auto before = test::read_file(place / "out");
-    CHECK(before.find("LOG:  redirecting log output to logging collector process\n") !=
-          std::string::npos);
-    CHECK(before.find("HINT:  Future log output will appear in directory \"" +
-                      settings.log_directory + "\".\n") != std::string::npos);
-    CHECK(before.find("in the file") == std::string::npos);
-    CHECK(test::read_file(place / "logs/gate.log") == "main: LOG:  in the file\n");
+    settings.log_filename = "gate.log";
+    const auto say_in_log = [](std::string_view text) {
+        log::write(message_level::log, {}, {.message = text});
+    };
 
+    SECTION("a directory that can't be made changes nothing")
+    {
+        in_child(place / "out", [&] {
+            settings.log_directory = (place / "no/such/directory").string();
+            try {
+                log::configure(settings);
+            } catch (const log::bad_destination&) {
+                say_in_log("still here");
+            }
+        });
+        CHECK(test::read_file(place / "out").ends_with("main: LOG:  still here\n"));
+    }
+    SECTION("the last words before tell where it goes")
+    {
+        in_child(place / "out", [&] {
+            log::configure(settings);
+            say_in_log("in the file");
+        });
+        CHECK(test::read_file(place / "out") ==
+              "logger: LOG:  redirecting log output to logging collector process\n"
+              "logger: HINT:  Future log output will appear in directory \"" +
+                  settings.log_directory + "\".\n");
+        CHECK(test::read_file(place / "logs/gate.log") == "main: LOG:  in the file\n");
+    }
     SECTION("a rotation by command opens the name anew")
     {
-        std::filesystem::rename(place / "logs/gate.log", place / "logs/old.log");
-        log::rotate();
-        log::write(message_level::log, {}, {.message = "in the next"});
+        in_child(place / "out", [&] {
+            log::configure(settings);
+            std::filesystem::rename(place / "logs/gate.log", place / "logs/old.log");
+            log::rotate();
+            say_in_log("in the next");
+        });
         CHECK(test::read_file(place / "logs/gate.log") == "main: LOG:  in the next\n");
     }
     SECTION("a reload moves it")
     {
-        settings.log_filename = "other.log";
-        log::configure(settings);
-        log::write(message_level::log, {}, {.message = "moved"});
+        in_child(place / "out", [&] {
+            log::configure(settings);
+            settings.log_filename = "other.log";
+            log::configure(settings);
+            say_in_log("moved");
+        });
         CHECK(test::read_file(place / "logs/other.log") == "main: LOG:  moved\n");
     }
-    SECTION("a rotation that fails is told in the old file")
+    SECTION("a size that is reached opens the name of now")
     {
         settings.log_rotation_size = 1;
-        log::configure(settings);
-        std::filesystem::rename(place / "logs/gate.log", place / "logs/old.log");
-        std::filesystem::create_directory(place / "logs/gate.log");
-        const std::string big(1100, 'x');
-        log::write(message_level::log, {}, {.message = big});
-        log::write(message_level::log, {}, {.message = "after"});
+        in_child(place / "out", [&] {
+            log::configure(settings);
+            std::filesystem::rename(place / "logs/gate.log", place / "logs/old.log");
+            say_in_log(std::string(1024, 'x'));
+            say_in_log("after");
+        });
+        CHECK(test::read_file(place / "logs/old.log").size() > 1024);
+        CHECK(test::read_file(place / "logs/gate.log") == "main: LOG:  after\n");
+    }
+    SECTION("a rotation that fails is told once, in the old file")
+    {
+        settings.log_rotation_size = 1;
+        in_child(place / "out", [&] {
+            log::configure(settings);
+            std::filesystem::rename(place / "logs/gate.log", place / "logs/old.log");
+            std::filesystem::create_directory(place / "logs/gate.log");
+            say_in_log(std::string(1024, 'x'));
+            say_in_log("after");
+            say_in_log("more");
+        });
         const auto text = test::read_file(place / "logs/old.log");
-        CHECK(text.find("main: LOG:  could not open log file") != std::string::npos);
-        CHECK(text.ends_with("main: LOG:  after\n"));
+        const auto told = text.find("main: LOG:  could not open log file");
+        REQUIRE(told != std::string::npos);
+        CHECK(text.find("could not open", told + 40) == std::string::npos);
+        CHECK(text.ends_with("main: LOG:  after\nmain: LOG:  more\n"));
     }
 }

@@ -119,6 +119,12 @@ TEST_CASE("An outline tells single statements from several")
         CHECK(outline(long_one, small).is_single);
         CHECK_FALSE(outline(long_one, small).is_bounded);
         CHECK_FALSE(outline(long_one + ";x", small).is_single);
+        small.scan_tokens_max = 100;
+        CHECK_FALSE(outline(long_one, small).is_closed);
+        small = {};
+        small.scan_bytes_max = 5;
+        CHECK_FALSE(outline("SELECT 1", small).is_closed);
+        CHECK_FALSE(outline("SELECT 1", small).is_single);
     }
 }
 
