@@ -72,8 +72,8 @@ class TraceRefused(Exception):
 
 def _is_traced(pid: int) -> bool:
     try:
-        tasks = [Path(f"/proc/{pid}/task/{task}/status") for task in os.listdir(f"/proc/{pid}/task")]
-        return all("\nTracerPid:\t0\n" not in task.read_text() for task in tasks)
+        tasks = Path(f"/proc/{pid}/task").iterdir()
+        return all("\nTracerPid:\t0\n" not in (task / "status").read_text() for task in tasks)
     except OSError:
         return True  # an ended process has nothing left to trace
 
@@ -87,7 +87,7 @@ def counted_system_calls(root: int, counts: dict[str, int], scratch: Path):
     for pid in pids:
         command += ["-p", str(pid)]
     try:
-        tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        tracer = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
     except FileNotFoundError:
         raise TraceRefused("strace is not installed") from None
     try:

@@ -75,7 +75,8 @@ class Bench:
         if self.plan.with_instructions:
             self.count_instructions()
 
-    def start(self, kind: targets.Kind, clients: int, wrapper: list[str] | None = None) -> targets.Proxy:
+    def start(self, kind: targets.Kind, clients: int,
+              wrapper: list[str] | None = None) -> targets.Proxy:
         """A new proxy of `kind`."""
         return targets.Proxy(kind, self.cluster, clients, self.plan.program, wrapper)
 
@@ -155,16 +156,17 @@ class Bench:
     def count_calls_once(self, workload: workloads.Pgbench, proxy: targets.Proxy) -> None:
         """One workload through one proxy."""
         runs: list[dict[str, int]] = [{}, {}]
-        workload.run_fixed(proxy.port, self.scripts, workload.counted[0])  # reaches the steady state
+        workload.run_fixed(proxy.port, self.scripts, workload.counted[0])  # to the steady state
         for counts, per_client in zip(runs, workload.counted):
             with accounting.counted_system_calls(proxy.pid, counts, self.cluster.directory):
                 workload.run_fixed(proxy.port, self.scripts, per_client)
         transactions = workload.clients * (workload.counted[1] - workload.counted[0])
-        calls = {name: (count - runs[0].get(name, 0)) / transactions for name, count in runs[1].items()}
+        calls = {name: (count - runs[0].get(name, 0)) / transactions
+                 for name, count in runs[1].items()}
         self.results.set_calls(workload.key, proxy.kind.key, calls)
 
     def measure_memory(self) -> None:
-        """Growth of a proxy from one client to many, each time a new process set up for that many."""
+        """Growth of a proxy from one client to many, each time a new one set up for that many."""
         say("memory of idle clients")
         for idle in self.plan.idle:
             for kind in self.plan.kinds:
@@ -206,25 +208,38 @@ class Bench:
                 try:
                     few, many = (self.instructions_of(kind, workload, n) for n in workload.counted)
                 except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
-                    self.failed(workload.key, kind, error)
+                    self.failed(f"valgrind: {workload.key}", kind, error)  # its row stays
                     continue
                 transactions = workload.clients * (workload.counted[1] - workload.counted[0])
-                self.results.add(workload.key, kind.key, 0, {"instructions": (many - few) / transactions})
+                self.results.add(workload.key, kind.key, 0,
+                                 {"instructions": (many - few) / transactions})
 
-    def instructions_of(self, kind: targets.Kind, workload: workloads.Pgbench, per_client: int) -> int:
+    def without_debug_info(self) -> Path | None:
+        """A copy of pgtorii that valgrind can load: it gives up at DWARF 5, which clang writes."""
+        if not self.plan.program:
+            return None
+        copy = self.cluster.directory / "pgtorii"
+        if not copy.exists():
+            subprocess.run(["strip", "--strip-debug", "-o", copy, self.plan.program], check=True)
+            copy.chmod(0o755)
+        return copy
+
+    def instructions_of(self, kind: targets.Kind, workload: workloads.Pgbench,
+                        per_client: int) -> int:
         """Instructions of a whole life of the program: start, the transactions, end."""
         out = self.cluster.directory / "callgrind"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir()
         out.chmod(0o777)
         wrapper = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}/out.%p"]
-        proxy = self.start(kind, CLIENTS_MAX, wrapper)
+        proxy = targets.Proxy(kind, self.cluster, CLIENTS_MAX, self.without_debug_info(), wrapper)
         try:
             workload.run_fixed(proxy.port, self.scripts, per_client)
         finally:
             proxy.stop()
         texts = [path.read_text(errors="replace") for path in out.iterdir()]
-        found = [int(number) for text in texts for number in re.findall(r"^totals: (\d+)", text, re.MULTILINE)]
+        found = [int(number) for text in texts
+                 for number in re.findall(r"^totals: (\d+)", text, re.MULTILINE)]
         if not found:
             raise RuntimeError("valgrind wrote no totals")
         return sum(found)
@@ -234,16 +249,22 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
     every = [row.key for row in (*workloads.WORKLOADS, *workloads.IDLE)]
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under 2 minutes: fewer rounds, rows and clients")
-    parser.add_argument("--only", metavar="NAME,...", help=f"only these workloads: {', '.join(every)}")
+    parser.add_argument("--quick", action="store_true",
+                        help="under 2 minutes: fewer rounds, rows and clients")
+    parser.add_argument("--only", metavar="NAME,...",
+                        help=f"only these workloads: {', '.join(every)}")
     parser.add_argument("--targets", metavar="NAME,...",
                         help=f"only these targets: {', '.join(kind.key for kind in targets.KINDS)}")
-    parser.add_argument("--rounds", type=int, metavar="N", help="rounds (5; with --quick 3), time permitting")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples and medians to FILE")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw CPU time as ratio to PgBouncer into FILE")
+    parser.add_argument("--rounds", type=int, metavar="N",
+                        help="rounds (5; with --quick 3), time permitting")
+    parser.add_argument("--json", type=Path, metavar="FILE",
+                        help="write all samples and medians to FILE")
+    parser.add_argument("--svg", type=Path, metavar="FILE",
+                        help="draw CPU time as ratio to PgBouncer into FILE")
     parser.add_argument("--callgrind", action="store_true",
-                        help="also count user-space instructions with valgrind (about a minute more)")
-    parser.add_argument("--program", type=Path, default=ROOT / "build/release/pgtorii", metavar="PATH",
+                        help="also count user-space instructions, with valgrind: takes longer")
+    parser.add_argument("--program", type=Path, metavar="PATH",
+                        default=ROOT / "build/release/pgtorii",
                         help="pgtorii's program, instead of build/release/pgtorii")
     parser.add_argument("--without-pgtorii", action="store_true", help="leave pgtorii out")
     options = parser.parse_args(arguments)
@@ -273,9 +294,13 @@ def make_plan(options: argparse.Namespace) -> Plan:
     if options.without_pgtorii:
         say("pgtorii is left out (--without-pgtorii)")
     rows = [row for row in workloads.WORKLOADS
-            if row.key in options.only_names and not (options.quick and row.is_full_only and not options.only)]
-    return Plan(is_quick=options.quick, rounds=options.rounds or (3 if options.quick else 5), kinds=kinds,
-                workloads=rows, idle=[row for row in workloads.IDLE if row.key in options.only_names],
+            if row.key in options.only_names
+            and not (options.quick and row.is_full_only and not options.only)]
+    return Plan(is_quick=options.quick,
+                rounds=options.rounds or (3 if options.quick else 5),
+                kinds=kinds,
+                workloads=rows,
+                idle=[row for row in workloads.IDLE if row.key in options.only_names],
                 program=None if options.without_pgtorii else options.program.resolve(),
                 with_instructions=options.callgrind)
 
@@ -292,7 +317,8 @@ def main() -> int:
     plan = make_plan(options)
     raise_file_limit()
     for sign in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, lambda number, _frame: sys.exit(128 + number))  # through every finally below
+        # An exception, so that every finally below runs.
+        signal.signal(sign, lambda number, _frame: sys.exit(128 + number))
     cluster = servers.Cluster()
     try:
         say("making a primary and a standby")

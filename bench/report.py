@@ -16,7 +16,8 @@ class Results:
         self.calls: dict[tuple[str, str], dict[str, float]] = {}
         self.failures: dict[tuple[str, str], str] = {}
 
-    def add(self, workload: str, target: str, number: int, measures: dict[str, float | None]) -> None:
+    def add(self, workload: str, target: str, number: int,
+            measures: dict[str, float | None]) -> None:
         """What round `number` gave."""
         known = self.samples.setdefault((workload, target), {})
         for name, value in measures.items():
@@ -44,7 +45,8 @@ class Results:
 
     def set_calls(self, workload: str, target: str, calls: dict[str, float]) -> None:
         """System calls of a transaction by name; they count as one round."""
-        self.calls[workload, target] = {name: count for name, count in calls.items() if count > 0.005}
+        self.calls[workload, target] = {
+            name: count for name, count in calls.items() if count > 0.005}
         self.add(workload, target, 0, {"calls": sum(calls.values())})
 
 
@@ -73,7 +75,8 @@ def _markdown(rows: list[list[str]]) -> list[str]:
                  for index, (cell, width) in enumerate(zip(row, widths))]
         return "| " + " | ".join(cells) + " |"
 
-    rule = ["-" * (width + 1) + ("-" if index in (0, last) else ":") for index, width in enumerate(widths)]
+    rule = ["-" * (width + 1) + ("-" if index in (0, last) else ":")
+            for index, width in enumerate(widths)]
     return [line(rows[0]), "|" + "|".join(rule) + "|", *(line(row) for row in rows[1:])]
 
 
@@ -89,12 +92,13 @@ def _frequent_calls(calls: dict[str, float]) -> str:
 def _work_row(results: Results, workload, kind) -> list[str]:
     at = (workload.key, kind.key)
     if at in results.failures:
-        return [kind.title, "failed", *[""] * 9, results.failures[at][:60]]
+        return [kind.title, "failed", *[""] * 9, results.failures[at].splitlines()[0][:60]]
     spread = results.spread(*at, "cpu_us")
     return [kind.title, _amount(results.median(*at, "rate")), _times(results.ratio(*at, "rate")),
             _amount(results.median(*at, "latency_ms")), _amount(results.median(*at, "cpu_us")),
             _times(results.ratio(*at, "cpu_us")), "" if spread is None else f"± {spread:.0%}",
-            _amount(results.median(*at, "instructions")), _times(results.ratio(*at, "instructions")),
+            _amount(results.median(*at, "instructions")),
+            _times(results.ratio(*at, "instructions")),
             _amount(results.median(*at, "calls")), _times(results.ratio(*at, "calls")),
             _frequent_calls(results.calls.get(at, {}))]
 
@@ -104,14 +108,16 @@ def _idle_row(results: Results, workload, kind) -> list[str]:
     if at in results.failures:
         return [kind.title, "failed", ""]
     used = results.median(*at, "bytes")
-    return [kind.title, _amount(None if used is None else used / 1024), _times(results.ratio(*at, "bytes"))]
+    return [kind.title, _amount(None if used is None else used / 1024),
+            _times(results.ratio(*at, "bytes"))]
 
 
 def table(results: Results, workloads: list, kinds: list) -> str:
     """A Markdown table for each workload, its ratios all to PgBouncer in session mode."""
     lines: list[str] = []
     for workload in workloads:
-        tested = [kind for kind in kinds if (workload.key, kind.key) in {*results.samples, *results.failures}]
+        tested = [kind for kind in kinds
+                  if (workload.key, kind.key) in {*results.samples, *results.failures}]
         if not tested:
             continue
         unit = getattr(workload, "unit", None)
@@ -121,7 +127,8 @@ def table(results: Results, workloads: list, kinds: list) -> str:
             rows += [_idle_row(results, workload, kind) for kind in tested]
         else:
             short = "tx" if unit == "transaction" else unit
-            rows = [["target", f"{short}/s", "rate", "latency ms", f"CPU µs/{short}", "CPU", "spread",
+            rows = [["target", f"{short}/s", "rate", "latency ms",
+                     f"CPU µs/{short}", "CPU", "spread",
                      f"instructions/{short}", "instr.", f"calls/{short}", "calls", CALLS_TITLE]]
             rows += [_work_row(results, workload, kind) for kind in tested]
         lines += _markdown(rows)
@@ -139,7 +146,8 @@ def as_json(results: Results, workloads: list, kinds: list) -> str:
                 entry["targets"][kind.key] = {"failure": results.failures[at]}
             elif at in results.samples:
                 entry["targets"][kind.key] = {
-                    "measures": {name: {"median": results.median(*at, name), "ratio": results.ratio(*at, name),
+                    "measures": {name: {"median": results.median(*at, name),
+                                        "ratio": results.ratio(*at, name),
                                         "rounds": list(values.values())}
                                  for name, values in results.samples[at].items()},
                     "calls": results.calls.get(at, {})}
@@ -155,10 +163,12 @@ COLOURS = ("#9aa5b1", "#5b8def", "#8fb3f5", "#e0a458", "#2f9e6e", "#7fcfab")
 def plot(results: Results, workloads: list, kinds: list) -> str:
     """An SVG picture: CPU time of each target as a ratio to PgBouncer, a bar for each."""
     y = 30
-    shapes = ['<text x="10" y="18" class="title">CPU time of the proxy, PgBouncer (session) = 1</text>']
+    title = "CPU time of the proxy, PgBouncer (session) = 1"
+    shapes = [f'<text x="10" y="18" class="title">{title}</text>']
     right = LABEL_WIDTH
     for workload in workloads:
-        bars = [(index, kind, results.ratio(workload.key, kind.key, "cpu_us")) for index, kind in enumerate(kinds)]
+        bars = [(index, kind, results.ratio(workload.key, kind.key, "cpu_us"))
+                for index, kind in enumerate(kinds)]
         bars = [bar for bar in bars if bar[2] is not None]
         if not bars:
             continue
@@ -169,13 +179,15 @@ def plot(results: Results, workloads: list, kinds: list) -> str:
             width = ratio * PIXELS_PER_UNIT
             right = max(right, LABEL_WIDTH + width)
             shapes += [
-                f'<text x="{LABEL_WIDTH - 8}" y="{y + 11}" text-anchor="end">{escape(kind.title)}</text>',
+                f'<text x="{LABEL_WIDTH - 8}" y="{y + 11}" text-anchor="end">'
+                f'{escape(kind.title)}</text>',
                 f'<rect x="{LABEL_WIDTH}" y="{y}" width="{width:.1f}" height="{BAR_HEIGHT - 2}" '
                 f'fill="{COLOURS[index % len(COLOURS)]}"/>',
                 f'<text x="{LABEL_WIDTH + width + 6:.1f}" y="{y + 11}">{ratio:.2f}</text>']
             y += BAR_HEIGHT
     line = LABEL_WIDTH + PIXELS_PER_UNIT
-    shapes.append(f'<line x1="{line}" y1="28" x2="{line}" y2="{y + 4}" stroke="#444" stroke-dasharray="3 3"/>')
+    shapes.append(f'<line x1="{line}" y1="28" x2="{line}" y2="{y + 4}" '
+                  f'stroke="#444" stroke-dasharray="3 3"/>')
     width, height = round(max(right + 60, 480)), y + 16
     style = "text{font:11px sans-serif;fill:#222}.title{font-weight:bold}"
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 DATABASE = "bench"  # not postgres: Pgpool-II never keeps a connection to that one for reuse
-OWNER = "postgres"  # who runs servers and proxies when we are root: neither PostgreSQL nor PgBouncer would
+OWNER = "postgres"  # runs servers and proxies when we are root: PostgreSQL and PgBouncer refuse to
 SERVER_CONNECTIONS = 900
 
 SERVER_SETTINGS = {
@@ -54,7 +54,7 @@ def find_server_programs() -> Path:
     """The newest PostgreSQL's directory of programs, as Debian lays them out."""
     found = list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
-        raise RuntimeError("no PostgreSQL server in /usr/lib/postgresql: see the demo packages in .packages")
+        raise RuntimeError("no PostgreSQL server in /usr/lib/postgresql: .packages names it")
     return max(found, key=lambda path: int(re.sub(r"\D", "", path.parts[-3]) or 0)).parent
 
 
@@ -106,26 +106,27 @@ class Cluster:
         self._processes: list[subprocess.Popen] = []
 
     def make(self, scale: int) -> None:
-        """Starts the servers and fills pgbench's tables (100,000 accounts for each unit of `scale`)."""
+        """Starts the servers and fills pgbench's tables: 100,000 accounts times `scale`."""
         first = self.directory / "server0"
-        self._call("initdb", "-D", str(first), "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
+        self._call("initdb", "-D", str(first), "-U", "postgres", "-A", "trust", "-N",
+                   "-E", "UTF8", "--locale=C")
         with (first / "postgresql.auto.conf").open("a") as settings:
             settings.writelines(f"{name} = '{value}'\n" for name, value in SERVER_SETTINGS.items())
         self._start(first)
         second = self.directory / "server1"
-        self._call("pg_basebackup", "-D", str(second), "-h", "127.0.0.1", "-p", str(self.ports[0]),
-                   "-U", "postgres", "-R", "-c", "fast", "-X", "stream", "-N")
+        primary = ["-h", "127.0.0.1", "-p", str(self.ports[0]), "-U", "postgres"]
+        self._call("pg_basebackup", *primary, "-D", str(second), "-R", "-c", "fast",
+                   "-X", "stream", "-N")
         self._start(second)
-        self._call("createdb", "-h", "127.0.0.1", "-p", str(self.ports[0]), "-U", "postgres", DATABASE)
-        self._call("pgbench", "-i", "-q", "-s", str(scale), "-h", "127.0.0.1", "-p", str(self.ports[0]),
-                   "-U", "postgres", DATABASE)
+        self._call("createdb", *primary, DATABASE)
+        self._call("pgbench", *primary, "-i", "-q", "-s", str(scale), DATABASE)
         self.sql(0, "CREATE UNLOGGED TABLE bench_copy (id int, filler text)")
         self._wait_for_standby()
 
     def sql(self, server: int, text: str, database: str = DATABASE) -> str:
         """The answer of server number `server` to `text`."""
-        return self._call("psql", "-XAtq", "-h", "127.0.0.1", "-p", str(self.ports[server]), "-U", "postgres",
-                          "-c", text, database).strip()
+        return self._call("psql", "-XAtq", "-h", "127.0.0.1", "-p", str(self.ports[server]),
+                          "-U", "postgres", "-c", text, database).strip()
 
     def close(self) -> None:
         """Stops the servers and removes the directory."""
@@ -142,7 +143,8 @@ class Cluster:
         self.ports.append(port)
         wait_until_open(port, process, log)
         give_up = time.monotonic() + 30
-        while subprocess.run(["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]).returncode:
+        while subprocess.run(["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port),
+                              "-U", "postgres"]).returncode:
             if time.monotonic() > give_up:
                 raise RuntimeError(f"{data.name} does not become ready: {log.read_text()[-2000:]}")
             time.sleep(0.05)
@@ -158,7 +160,8 @@ class Cluster:
     def _call(self, program: str, *arguments: str) -> str:
         own = self.programs / program
         command = [str(own) if own.exists() else program, *arguments]
-        done = subprocess.run(command, cwd=self.directory, capture_output=True, text=True, **as_owner())
+        done = subprocess.run(command, cwd=self.directory, capture_output=True, text=True,
+                              **as_owner())
         if done.returncode:
             raise RuntimeError(f"{program} failed: {done.stderr.strip()[-2000:]}")
         return done.stdout

@@ -1,7 +1,7 @@
 """What is measured: a row for each program in front of the servers, and how it is configured.
 
-All of them log errors only, trust loopback, and may open as many server connections as clients come,
-so that none is limited by its pool.
+All of them log errors only, trust loopback, and may open as many server connections as clients
+come, so that none is limited by its pool.
 """
 
 import shutil
@@ -16,7 +16,7 @@ import servers
 
 @dataclass(frozen=True)
 class Site:
-    """Where one proxy stands: its directory, ports, the servers behind it, the clients to expect."""
+    """Where one proxy stands: directory, port, the servers behind it, the clients to expect."""
 
     directory: Path
     port: int
@@ -106,9 +106,11 @@ REFERENCE = "pgbouncer"  # the row that all ratios are to
 
 KINDS = (
     Kind("direct", "direct", None),
-    Kind("pgbouncer", "PgBouncer, session", lambda site: _pgbouncer(site, "session"), signal.SIGTERM),
-    Kind("pgbouncer-transaction", "PgBouncer, transaction", lambda site: _pgbouncer(site, "transaction"),
-         signal.SIGTERM, is_extra=True, skips=("prepared",)),  # it knows no prepared statements before 1.21
+    Kind("pgbouncer", "PgBouncer, session", lambda site: _pgbouncer(site, "session"),
+         signal.SIGTERM),
+    Kind("pgbouncer-transaction", "PgBouncer, transaction",
+         lambda site: _pgbouncer(site, "transaction"), signal.SIGTERM, is_extra=True,
+         skips=("prepared",)),  # before 1.21 it knows no prepared statements in this mode
     Kind("pgpool", "Pgpool-II", _pgpool, is_process_per_client=True),
     Kind("pgtorii", "pgtorii, 1 worker", lambda site: _pgtorii(site, 1)),
     Kind("pgtorii-default", "pgtorii", lambda site: _pgtorii(site, 0), is_extra=True),

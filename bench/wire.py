@@ -61,7 +61,7 @@ class Client:
     def _until_ready(self) -> int:
         """Reads until ReadyForQuery ends the stream; an error in the first bytes is raised.
 
-        Only the head and the last six bytes are looked at: the rows of the bench hold no such bytes.
+        Only the head and the last six bytes are looked at: the rows here hold no such bytes.
         """
         received, tail, head = 0, b"", b""
         while True:
@@ -80,10 +80,9 @@ class Client:
 
 
 def _error_text(message: bytes) -> str:
-    """The message field of an ErrorResponse, or what came instead."""
+    """Message and detail of an ErrorResponse, or what came instead."""
     if message[:1] != b"E":
         return repr(message[:80])
-    for field in message[5:].split(b"\0"):
-        if field[:1] == b"M":
-            return field[1:].decode(errors="replace")
-    return "an error without a message"
+    texts = [field[1:].decode(errors="replace") for field in message[5:].split(b"\0")
+             if field[:1] in (b"M", b"D")]
+    return "; ".join(texts) or "an error without a message"

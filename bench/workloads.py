@@ -12,7 +12,8 @@ import wire
 MANY_COUNTED = (20, 120)
 SCRIPTS = {
     "one-text.sql": "SELECT abalance FROM pgbench_accounts WHERE aid = 4242;\n",
-    "many-texts.sql": "\\set aid random(1, 1000)\nSELECT abalance FROM pgbench_accounts WHERE aid = :aid;\n",
+    "many-texts.sql": "\\set aid random(1, 1000)\n"
+                      "SELECT abalance FROM pgbench_accounts WHERE aid = :aid;\n",
 }
 
 
@@ -33,16 +34,16 @@ class Pgbench:
     title: str
     options: tuple[str, ...]
     clients: int = 8
-    script: str | None = None  # of SCRIPTS; None: pgbench's own select-only, a new text almost every time
+    script: str | None = None  # of SCRIPTS; None: pgbench's select-only, almost always a new text
     is_full_only: bool = False
-    counted: tuple[int, int] | None = None  # transactions of a client in the two runs that are counted
+    counted: tuple[int, int] | None = None  # transactions of a client in the two counted runs
     unit: str = "transaction"
 
     def command(self, port: int, scripts: Path) -> list[str]:
         """pgbench's arguments but for the length of the run."""
         what = ["-f", str(scripts / self.script)] if self.script else ["-S"]
-        return ["pgbench", "-n", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-c", str(self.clients),
-                *self.options, *what, servers.DATABASE]
+        return ["pgbench", "-n", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres",
+                "-c", str(self.clients), *self.options, *what, servers.DATABASE]
 
     def run(self, port: int, scripts: Path, seconds: int) -> Sample:
         """Runs for `seconds`."""
@@ -56,7 +57,8 @@ class Pgbench:
 def _run_pgbench(command: list[str], timeout: float) -> Sample:
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
     if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[0] if done.stderr.strip() else "pgbench failed")
+        complaints = done.stderr.strip().splitlines()
+        raise RuntimeError(complaints[0] if complaints else "pgbench failed")
 
     def number(pattern: str) -> float:
         return float(re.search(pattern, done.stdout)[1])
@@ -96,19 +98,22 @@ class Bulk:
 
 WORKLOADS = (
     Pgbench("simple", "select-only, simple protocol, 8 clients", (), counted=MANY_COUNTED),
-    Pgbench("extended", "select-only, extended protocol, 8 clients", ("-M", "extended"), counted=MANY_COUNTED),
-    Pgbench("prepared", "select-only, prepared statements, 8 clients", ("-M", "prepared"), counted=MANY_COUNTED),
+    Pgbench("extended", "select-only, extended protocol, 8 clients", ("-M", "extended"),
+            counted=MANY_COUNTED),
+    Pgbench("prepared", "select-only, prepared statements, 8 clients", ("-M", "prepared"),
+            counted=MANY_COUNTED),
     Pgbench("one-text", "one repeated text, simple protocol, 8 clients", (), script="one-text.sql",
             counted=MANY_COUNTED),
-    Pgbench("many-texts", "1,000 distinct texts, simple protocol, 8 clients", (), script="many-texts.sql",
-            counted=(600, 700)),  # nearly all texts have been seen when it counts
+    Pgbench("many-texts", "1,000 distinct texts, simple protocol, 8 clients", (),
+            script="many-texts.sql", counted=(600, 700)),  # when nearly all texts have been seen
     Pgbench("reconnect", "a connection for each transaction (-C), 8 clients", ("-C", "-j", "8"),
             counted=(5, 25)),
-    Pgbench("simple-64", "select-only, simple protocol, 64 clients", (), clients=64, is_full_only=True),
-    Pgbench("extended-64", "select-only, extended protocol, 64 clients", ("-M", "extended"), clients=64,
+    Pgbench("simple-64", "select-only, simple protocol, 64 clients", (), clients=64,
             is_full_only=True),
-    Pgbench("prepared-64", "select-only, prepared statements, 64 clients", ("-M", "prepared"), clients=64,
-            is_full_only=True),
+    Pgbench("extended-64", "select-only, extended protocol, 64 clients", ("-M", "extended"),
+            clients=64, is_full_only=True),
+    Pgbench("prepared-64", "select-only, prepared statements, 64 clients", ("-M", "prepared"),
+            clients=64, is_full_only=True),
     Bulk("result", "a big result, rows of 1,000 bytes",
          "SELECT repeat('x', 1000) FROM generate_series(1, {rows})", 1000, 200),
     Bulk("result-narrow", "a big result, rows of 20 bytes",

@@ -35,12 +35,13 @@ void note_start(std::string_view sql, query_facts& facts)
     std::size_t first = 0;
     while (first < sql.size() && is_blank(sql[first])) ++first;
     facts.starts_with_blank = first > 0;
-    facts.starts_like_read =
-        first == sql.size() || std::string_view("sSwWtT(;").find(sql[first]) != std::string_view::npos;
+    facts.starts_like_read = first == sql.size() || std::string_view("sSwWtT(;").find(sql[first]) !=
+                                                        std::string_view::npos;
 }
 
-/// A text as libpg_query and simdjson want it. One that is not UTF-8 (LATIN1, EUC_JP, ... as client encoding) gets its
-/// high bytes widened to two each: to the lexer one letter is as good as another, and names are narrowed again.
+/// A text as libpg_query and simdjson want it. One that is not UTF-8 (LATIN1, EUC_JP, ... as client
+/// encoding) gets its high bytes widened to two each: to the lexer one letter is as good as
+/// another, and names are narrowed again.
 class utf8_text {
 public:
     utf8_text(std::string_view sql, std::string& buffer) : buffer_(buffer)
@@ -81,9 +82,8 @@ private:
     std::uint32_t original_offset(std::uint32_t widened) const
     {
         const auto stop = buffer_.begin() + std::min<std::ptrdiff_t>(widened, std::ssize(buffer_));
-        return static_cast<std::uint32_t>(std::count_if(buffer_.begin(), stop, [](char c) {
-            return !is_high(c) || is_lead(c);
-        }));
+        return static_cast<std::uint32_t>(
+            std::count_if(buffer_.begin(), stop, [](char c) { return !is_high(c) || is_lead(c); }));
     }
 
     static void narrow(std::string& name)
@@ -91,8 +91,10 @@ private:
         std::string original;
         for (std::size_t i = 0; i < name.size(); ++i) {
             if (is_lead(name[i]) && i + 1 < name.size()) {
-                const auto high = static_cast<unsigned>(static_cast<unsigned char>(name[i]) & 0x03) << 6;
-                const auto low = static_cast<unsigned>(static_cast<unsigned char>(name[i + 1]) & 0x3F);
+                const auto high = static_cast<unsigned>(static_cast<unsigned char>(name[i]) & 0x03)
+                                  << 6;
+                const auto low =
+                    static_cast<unsigned>(static_cast<unsigned char>(name[i + 1]) & 0x3F);
                 original.push_back(static_cast<char>(high | low));
                 ++i;
             } else {
@@ -146,7 +148,11 @@ struct analyzer::buffers {
     tree_reader tree;
 };
 
-analyzer::analyzer(const analyze_limits& limits) : limits_(limits), buffers_(std::make_unique<buffers>()) {}
+analyzer::analyzer(const analyze_limits& limits)
+    : limits_(limits),
+      buffers_(std::make_unique<buffers>())
+{
+}
 analyzer::~analyzer() = default;
 
 query_facts analyzer::analyze(std::string_view sql)

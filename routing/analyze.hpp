@@ -8,10 +8,11 @@
 
 namespace pgtorii::routing {
 
-/// Reads the facts out of SQL texts. libpg_query is the only judge of SQL; a text that it refuses, or that is over the
-/// limits, is one statement of kind `unparsed`: for the primary, a write, and with unknown session effects unless its
-/// tokens show one statement that starts with SELECT, INSERT, UPDATE, DELETE, MERGE, WITH or VALUES.
-/// Owns buffers that are used again: one for each thread. The answers depend on the text and the limits only.
+/// Reads the facts out of SQL texts. libpg_query is the only judge of SQL; a text that it refuses,
+/// or that is over the limits, is one statement of kind `unparsed`: for the primary, a write, and
+/// with unknown session effects unless its tokens show one statement that starts with SELECT,
+/// INSERT, UPDATE, DELETE, MERGE, WITH or VALUES. Owns buffers that are used again: one for each
+/// thread. The answers depend on the text and the limits only.
 class analyzer {
 public:
     explicit analyzer(const analyze_limits& limits);
@@ -19,8 +20,9 @@ public:
     analyzer(const analyzer&) = delete;
     analyzer& operator=(const analyzer&) = delete;
 
-    /// Facts of a text read under standard_conforming_strings = on, in an encoding whose multibyte characters have no
-    /// ASCII bytes (every server encoding has not; SJIS, BIG5, GBK, GB18030, UHC, JOHAB as client encodings have).
+    /// Facts of a text read under standard_conforming_strings = on, in an encoding whose multibyte
+    /// characters have no ASCII bytes (every server encoding has not; SJIS, BIG5, GBK, GB18030,
+    /// UHC, JOHAB as client encodings have).
     query_facts analyze(std::string_view sql);
 
 private:
@@ -32,8 +34,8 @@ private:
 /// One text, without buffers that are kept.
 query_facts_ptr analyze(std::string_view sql, const analyze_limits& limits);
 
-/// Facts of a text whose tokens can't be told (a backslash under standard_conforming_strings = off, an encoding that is
-/// not ASCII-safe): unparsed, with unknown session effects.
+/// Facts of a text whose tokens can't be told (a backslash under standard_conforming_strings = off,
+/// an encoding that is not ASCII-safe): unparsed, with unknown session effects.
 query_facts unreadable(std::string_view sql);
 
 }  // namespace pgtorii::routing

@@ -17,10 +17,11 @@ namespace {
 //     AND NOT proargtypes::oid[] && '{internal,cstring,cstring[]}'::regtype[]::oid[])
 //   ORDER BY 1, proname::text COLLATE "C";
 //
-// Moved from "r" to "w" by hand: what fails on a standby or tells about this transaction or session (txid_current,
-// txid_current_if_assigned, pg_current_xact_id, pg_current_xact_id_if_assigned, pg_walfile_name, pg_walfile_name_offset,
-// pg_get_replication_slots, pg_cursor, pg_prepared_statement, pg_listening_channels, pg_my_temp_schema,
-// pg_is_other_temp_schema). Functions of later versions are missing: to 15 they would be users' own.
+// Moved from "r" to "w" by hand: what fails on a standby or tells about this transaction or session
+// (txid_current, txid_current_if_assigned, pg_current_xact_id, pg_current_xact_id_if_assigned,
+// pg_walfile_name, pg_walfile_name_offset, pg_get_replication_slots, pg_cursor,
+// pg_prepared_statement, pg_listening_channels, pg_my_temp_schema, pg_is_other_temp_schema).
+// Functions of later versions are missing: to 15 they would be users' own.
 constexpr std::string_view read_only_names =
     "abbrev abs aclcontains acldefault aclexplode aclinsert aclitemeq aclremove acos acosd "
     "acosh age anytextcat area array_agg array_append array_cat array_dims array_eq "

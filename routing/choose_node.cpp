@@ -20,8 +20,8 @@ int fallback(const ha::cluster_view& view)
     return is_valid(view, view.primary) ? view.primary : view.main_node();
 }
 
-/// By weight among the valid nodes that `is_candidate` takes: the last one whose preceding sum is not above the draw.
-/// -1 when none of them has a weight.
+/// By weight among the valid nodes that `is_candidate` takes: the last one whose preceding sum is
+/// not above the draw. -1 when none of them has a weight.
 template <class Predicate>
 int draw_by_weight(const ha::cluster_view& view, double draw, Predicate is_candidate)
 {
@@ -57,8 +57,9 @@ int choose_node(const ha::cluster_view& view, const config::redirect_list::entry
     const bool has_primary = is_valid(view, view.primary);
     if (wish->target == config::redirect_target::standby) {
         if (!is_taken && has_primary) return view.primary;
-        const int chosen = draw_by_weight(view, is_taken ? rest : draw,
-                                          [&](const auto& node) { return node.id != view.primary; });
+        const int chosen = draw_by_weight(view, is_taken ? rest : draw, [&](const auto& node) {
+            return node.id != view.primary;
+        });
         return chosen >= 0 ? chosen : fallback(view);
     }
     int named = wish->target == config::redirect_target::primary ? view.primary : wish->node;
@@ -68,7 +69,8 @@ int choose_node(const ha::cluster_view& view, const config::redirect_list::entry
     }
     if (!is_valid(view, named)) return choose_node(view, draw);
     if (is_taken) return named;
-    const int chosen = draw_by_weight(view, rest, [&](const auto& node) { return node.id != named; });
+    const int chosen =
+        draw_by_weight(view, rest, [&](const auto& node) { return node.id != named; });
     return chosen >= 0 ? chosen : fallback(view);
 }
 

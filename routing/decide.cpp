@@ -9,7 +9,10 @@ namespace pgtorii::routing {
 
 namespace {
 
-decision to_primary(reason why) { return {target::primary, why}; }
+decision to_primary(reason why)
+{
+    return {target::primary, why};
+}
 
 bool is_own_command(statement_kind kind)
 {
@@ -20,7 +23,8 @@ bool is_own_command(statement_kind kind)
 /// Why a statement that is never balanced is not.
 reason reason_of_kind(const statement_facts& facts)
 {
-    const bool is_query = facts.kind == statement_kind::select || facts.kind == statement_kind::copy_to;
+    const bool is_query =
+        facts.kind == statement_kind::select || facts.kind == statement_kind::copy_to;
     if (facts.kind == statement_kind::unparsed) return reason::unparsed;
     if (is_query && facts.has_row_lock) return reason::row_lock;
     if (is_query && facts.has_modifying_with) return reason::data_modifying_with;
@@ -37,7 +41,8 @@ reason judge_session(const session_traits& session, const rules& rules)
     if (!session.in_transaction) return reason::read_balanced;
     if (session.transaction_failed) return reason::transaction_failed;
     // The dml_adaptive modes know tables that were written; until these are kept, any write counts.
-    if (mode != write_effect::off && session.transaction_written) return reason::transaction_written;
+    if (mode != write_effect::off && session.transaction_written)
+        return reason::transaction_written;
     if (mode == write_effect::trans_transaction && session.session_transaction_written) {
         return reason::session_written;
     }
@@ -45,8 +50,8 @@ reason judge_session(const session_traits& session, const rules& rules)
     return reason::read_balanced;
 }
 
-/// The checks of routing.md, section 4.2. COPY TO is checked as a SELECT is, which Pgpool-II does not do: it lets such
-/// statements fail on a standby.
+/// The checks of routing.md, section 4.2. COPY TO is checked as a SELECT is, which Pgpool-II does
+/// not do: it lets such statements fail on a standby.
 reason judge_content(const query_facts& facts, const rules& rules)
 {
     const auto& statement = facts.first();
@@ -72,16 +77,17 @@ const ha::node_view* valid_node(const ha::cluster_view& view, int id)
 /// What the nodes say. A session whose node is the primary reads there without more ado.
 reason judge_nodes(const session_traits& session, const ha::cluster_view& view, const rules& rules)
 {
-    const bool has_standby = std::any_of(view.nodes.begin(), view.nodes.end(), [&](const auto& node) {
-        return node.is_valid() && node.id != view.primary;
-    });
+    const bool has_standby =
+        std::any_of(view.nodes.begin(), view.nodes.end(),
+                    [&](const auto& node) { return node.is_valid() && node.id != view.primary; });
     if (!has_standby) return reason::no_standby;
     const auto& parameters = rules.parameters();
     const bool has_delay_limit =
         parameters.delay_threshold > 0 &&
         parameters.backend_clustering_mode == config::clustering_mode::streaming_replication;
     const auto* node = valid_node(view, session.balanced_node);
-    if (!has_delay_limit || node == nullptr || node->id == view.primary) return reason::read_balanced;
+    if (!has_delay_limit || node == nullptr || node->id == view.primary)
+        return reason::read_balanced;
     if (node->replication_delay <= parameters.delay_threshold) return reason::read_balanced;
     if (parameters.prefer_lower_delay_standby &&
         choose_least_delayed(view, parameters.delay_threshold, 0) >= 0) {
@@ -105,7 +111,8 @@ std::string_view text_of(reason why)
     case reason::row_lock: return "the query locks rows";
     case reason::data_modifying_with: return "the query modifies data in a WITH clause";
     case reason::writing_function: return "the query calls a function that may write";
-    case reason::unknown_function: return "the query calls a function that is not known as read-only";
+    case reason::unknown_function:
+        return "the query calls a function that is not known as read-only";
     case reason::system_catalog: return "the query reads a system catalog";
     case reason::temporary_table: return "the query reads a temporary table";
     case reason::query_pattern: return "the text matches primary_routing_query_pattern_list";
@@ -122,8 +129,8 @@ std::string_view text_of(reason why)
     return "unknown";
 }
 
-decision decide(const query_facts& facts, const session_traits& session, const ha::cluster_view& view,
-                const rules& rules)
+decision decide(const query_facts& facts, const session_traits& session,
+                const ha::cluster_view& view, const rules& rules)
 {
     const auto& first = facts.first();
     auto where = first.destination;
@@ -147,16 +154,18 @@ decision decide(const query_facts& facts, const session_traits& session, const h
 
 bool counts_as_write(const query_facts& facts, const rules& rules)
 {
-    if (!facts.is_multi() && facts.first().kind == statement_kind::select && !rules.is_read_by_text(facts)) {
+    if (!facts.is_multi() && facts.first().kind == statement_kind::select &&
+        !rules.is_read_by_text(facts)) {
         return true;
     }
-    return std::any_of(facts.statements.begin(), facts.statements.end(), [&](const auto& statement) {
-        const bool is_query =
-            statement.kind == statement_kind::select || statement.kind == statement_kind::copy_to;
-        if (!is_query || !rules.has_function_lists()) return statement.counts_as_write;
-        return statement.has_row_lock || statement.has_into || statement.has_modifying_with ||
-               rules.judge_functions(statement) != reason::read_balanced;
-    });
+    return std::any_of(
+        facts.statements.begin(), facts.statements.end(), [&](const auto& statement) {
+            const bool is_query = statement.kind == statement_kind::select ||
+                                  statement.kind == statement_kind::copy_to;
+            if (!is_query || !rules.has_function_lists()) return statement.counts_as_write;
+            return statement.has_row_lock || statement.has_into || statement.has_modifying_with ||
+                   rules.judge_functions(statement) != reason::read_balanced;
+        });
 }
 
 }  // namespace pgtorii::routing

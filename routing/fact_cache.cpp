@@ -18,7 +18,10 @@ bool is_plain_ascii(std::string_view sql)
 }  // namespace
 
 fact_cache::fact_cache(const cache_limits& limits, const analyze_limits& bounds, std::uint64_t seed)
-    : limits_(limits), seed_(seed), analyzer_(bounds), exact_(limits.bytes_max / 2),
+    : limits_(limits),
+      seed_(seed),
+      analyzer_(bounds),
+      exact_(limits.bytes_max / 2),
       by_key_(limits.bytes_max / 2)
 {
 }

@@ -22,21 +22,25 @@ struct cache_limits {
 /// What a session knows of how the server will read its texts.
 struct text_rules {
     bool standard_conforming_strings = true;
-    bool ascii_safe_encoding = true;  ///< No byte of a multibyte character is ASCII: all but SJIS, BIG5, GBK, ...
+    bool ascii_safe_encoding =
+        true;  ///< No byte of a multibyte character is ASCII: all but SJIS, BIG5, GBK, ...
 };
 
-/// Facts of texts, remembered: by the exact text, and by the text without its literals where these don't matter.
-/// One for each worker, used by its thread only. The answers are those of analyzer::analyze, whatever was asked before.
+/// Facts of texts, remembered: by the exact text, and by the text without its literals where these
+/// don't matter. One for each worker, used by its thread only. The answers are those of
+/// analyzer::analyze, whatever was asked before.
 class fact_cache {
 public:
     /// `seed` should be random for each process: clients choose the texts that are hashed.
     fact_cache(const cache_limits& limits, const analyze_limits& bounds, std::uint64_t seed);
 
-    /// Never null. Under other rules than the defaults a text with a backslash or beyond ASCII is unparsed.
+    /// Never null. Under other rules than the defaults a text with a backslash or beyond ASCII is
+    /// unparsed.
     query_facts_ptr find_or_analyze(std::string_view sql, const text_rules& rules);
 
-    /// primary_routing_query_pattern_list after a start or reload; null or empty: none. Patterns look at literals too, so
-    /// with a list nothing is found but the exact text. Forgets what was cached under other patterns.
+    /// primary_routing_query_pattern_list after a start or reload; null or empty: none. Patterns
+    /// look at literals too, so with a list nothing is found but the exact text. Forgets what was
+    /// cached under other patterns.
     void set_query_patterns(std::shared_ptr<const config::pattern_list> patterns);
 
     struct counters {
@@ -57,8 +61,9 @@ private:
     fact_table exact_;
     fact_table by_key_;
     std::shared_ptr<const config::pattern_list> patterns_;
-    // Hashes of texts that were found by key. One that comes again is worth an entry of its own, which is found sooner;
-    // texts that come once, each with another literal, must not push the others out.
+    // Hashes of texts that were found by key. One that comes again is worth an entry of its own,
+    // which is found sooner; texts that come once, each with another literal, must not push the
+    // others out.
     std::array<std::uint64_t, 256> seen_{};
     std::string key_;       // borrowed by each call
     std::string unquoted_;  // likewise

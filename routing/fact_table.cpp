@@ -38,7 +38,8 @@ std::size_t bytes_of(const query_facts& facts)
     for (const auto& statement : facts.statements) {
         add(statement.name);
         add(statement.value);
-        total += (statement.relations.capacity() + statement.functions.capacity()) * sizeof(std::string);
+        total +=
+            (statement.relations.capacity() + statement.functions.capacity()) * sizeof(std::string);
         for (const auto& name : statement.relations) add(name);
         for (const auto& name : statement.functions) add(name);
     }

@@ -14,13 +14,14 @@ namespace pgtorii::routing {
 /// A 64-bit hash of `text` that nobody who does not know `seed` can make collide on purpose.
 std::uint64_t hash_of(std::string_view text, std::uint64_t seed);
 
-/// Facts by text, bounded in bytes; what was used least recently goes first. A find compares the whole text.
+/// Facts by text, bounded in bytes; what was used least recently goes first. A find compares the
+/// whole text.
 class fact_table {
 public:
     explicit fact_table(std::size_t bytes_max) : bytes_max_(bytes_max) {}
 
-    /// Null when the text is not there. `hash` is hash_of the text, always with one seed. The pointer is valid until the
-    /// next call.
+    /// Null when the text is not there. `hash` is hash_of the text, always with one seed. The
+    /// pointer is valid until the next call.
     const query_facts_ptr* find(std::string_view text, std::uint64_t hash);
 
     /// `text` must not be there. One that alone would fill the table is not kept.
@@ -39,7 +40,10 @@ private:
     struct probe {
         std::string_view text;
         std::uint64_t hash = 0;
-        bool operator==(const probe& other) const { return hash == other.hash && text == other.text; }
+        bool operator==(const probe& other) const
+        {
+            return hash == other.hash && text == other.text;
+        }
     };
     struct probe_hash {
         std::size_t operator()(const probe& key) const { return key.hash; }

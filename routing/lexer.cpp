@@ -9,7 +9,10 @@ bool is_operator(char c)
     return c != '\0' && std::string_view("~!@#^&|`?+-*/%<>=").find(c) != std::string_view::npos;
 }
 
-bool is_sign(char c) { return c == '+' || c == '-'; }
+bool is_sign(char c)
+{
+    return c == '+' || c == '-';
+}
 
 }  // namespace
 
@@ -79,7 +82,8 @@ token lexer::word()
         const char quote = at(stop + 1);
         if (quote == '\'' || quote == '"') {
             position_ = stop + 1;
-            return quoted(quote == '"' ? token_kind::quoted_word : token_kind::string, quote, false);
+            return quoted(quote == '"' ? token_kind::quoted_word : token_kind::string, quote,
+                          false);
         }
     }
     return take(token_kind::word, stop);
@@ -104,7 +108,8 @@ token lexer::number()
     return take(token_kind::number, stop);
 }
 
-/// A parameter, or a string between two equal tags; a dollar sign that starts neither is one byte of punctuation.
+/// A parameter, or a string between two equal tags; a dollar sign that starts neither is one byte
+/// of punctuation.
 token lexer::dollar()
 {
     std::size_t stop = position_ + 1;
@@ -122,19 +127,21 @@ token lexer::dollar()
     return take(token_kind::string, close + tag.size());
 }
 
-/// As PostgreSQL does, so that SQL's own operators may touch (a=-1): a sign ends an operator of several characters only
-/// when that holds one of a few characters that SQL's own have not.
+/// As PostgreSQL does, so that SQL's own operators may touch (a=-1): a sign ends an operator of
+/// several characters only when that holds one of a few characters that SQL's own have not.
 token lexer::operators()
 {
-    // Signs cut off the end of a longer run are operators of their own: no second look, or long runs cost their square.
+    // Signs cut off the end of a longer run are operators of their own: no second look, or long
+    // runs cost their square.
     if (position_ < signs_end_) return take(token_kind::op, position_ + 1);
     std::size_t stop = position_;
     bool may_end_in_sign = false;
     while (is_operator(at(stop))) {
-        const bool is_comment = (at(stop) == '-' && at(stop + 1) == '-') ||
-                                (at(stop) == '/' && at(stop + 1) == '*');
+        const bool is_comment =
+            (at(stop) == '-' && at(stop + 1) == '-') || (at(stop) == '/' && at(stop + 1) == '*');
         if (is_comment) break;
-        const bool is_special = std::string_view("~!@#^&|`?%").find(sql_[stop]) != std::string_view::npos;
+        const bool is_special =
+            std::string_view("~!@#^&|`?%").find(sql_[stop]) != std::string_view::npos;
         may_end_in_sign = may_end_in_sign || is_special;
         ++stop;
     }

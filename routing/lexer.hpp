@@ -12,7 +12,7 @@ enum class token_kind : std::uint8_t {
     quoted_word,  // "identifier"
     string,       // any string constant: '..', E'..', $tag$..$tag$, ... without its prefix
     number,
-    parameter,    // $1
+    parameter,  // $1
     op,
     punctuation,  // one of , ; ( ) [ ] . : and every byte that is nothing else
     open_quote,   // a quote or comment without its end; the rest of the text
@@ -23,8 +23,9 @@ struct token {
     std::string_view text;
 };
 
-/// Splits a text into tokens by PostgreSQL's rules (scan.l of version 15), as far as ends of quotes and comments and the
-/// number of tokens need it. It never judges SQL. Views live as long as the text.
+/// Splits a text into tokens by PostgreSQL's rules (scan.l of version 15), as far as ends of quotes
+/// and comments and the number of tokens need it. It never judges SQL. Views live as long as the
+/// text.
 class lexer {
 public:
     explicit lexer(std::string_view sql) : sql_(sql) {}
@@ -47,13 +48,25 @@ private:
     std::size_t signs_end_ = 0;
 };
 
-constexpr bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
-constexpr bool is_high(char c) { return static_cast<unsigned char>(c) >= 0x80; }
+constexpr bool is_blank(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+constexpr bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+constexpr bool is_high(char c)
+{
+    return static_cast<unsigned char>(c) >= 0x80;
+}
 constexpr bool is_word_start(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || is_high(c);
 }
-constexpr bool is_word_part(char c) { return is_word_start(c) || is_digit(c) || c == '$'; }
+constexpr bool is_word_part(char c)
+{
+    return is_word_start(c) || is_digit(c) || c == '$';
+}
 
 }  // namespace pgtorii::routing

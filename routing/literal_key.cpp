@@ -9,12 +9,24 @@ namespace pgtorii::routing {
 
 namespace {
 
-// No text with bytes below a blank gets a key, tabs and line ends aside, so marks can't be confused with text.
+// No text with bytes below a blank gets a key, tabs and line ends aside, so marks can't be confused
+// with text.
 constexpr char mark_string = '\x01';
 constexpr char mark_integer = '\x02';
 constexpr char mark_number = '\x03';
 
-enum class byte_class : std::uint8_t { refused, copied, word, digit, quote, name_quote, dollar, dash, slash, dot };
+enum class byte_class : std::uint8_t {
+    refused,
+    copied,
+    word,
+    digit,
+    quote,
+    name_quote,
+    dollar,
+    dash,
+    slash,
+    dot
+};
 
 constexpr std::array<byte_class, 256> make_classes()
 {
@@ -38,7 +50,10 @@ constexpr std::array<byte_class, 256> make_classes()
 
 constexpr auto classes = make_classes();
 
-constexpr byte_class class_of(char c) { return classes[static_cast<unsigned char>(c)]; }
+constexpr byte_class class_of(char c)
+{
+    return classes[static_cast<unsigned char>(c)];
+}
 
 bool is_float(std::string_view word)
 {
@@ -50,7 +65,9 @@ bool is_float(std::string_view word)
 /// Steps over the text; every take_ function returns false for "refuse the whole text".
 class key_writer {
 public:
-    key_writer(std::string_view sql, char* out) : at_(sql.data()), end_(at_ + sql.size()), out_(out) {}
+    key_writer(std::string_view sql, char* out) : at_(sql.data()), end_(at_ + sql.size()), out_(out)
+    {
+    }
 
     bool write()
     {
@@ -104,7 +121,8 @@ private:
         if (is_float({at_, static_cast<std::size_t>(stop - at_)})) return false;
         copy_to(stop);
         // E'..', B'..', U&'..', U&"..": a quote after a word or after "&" may be no plain one.
-        return peek(0) != '\'' && peek(0) != '"' && !(peek(0) == '&' && (peek(1) == '\'' || peek(1) == '"'));
+        return peek(0) != '\'' && peek(0) != '"' &&
+               !(peek(0) == '&' && (peek(1) == '\'' || peek(1) == '"'));
     }
 
     bool take_number()

@@ -6,7 +6,10 @@ namespace pgtorii::routing {
 
 namespace {
 
-bool is_set(const std::shared_ptr<const config::pattern_list>& list) { return list && !list->empty(); }
+bool is_set(const std::shared_ptr<const config::pattern_list>& list)
+{
+    return list && !list->empty();
+}
 
 bool is_mode_balanced(config::clustering_mode mode)
 {
@@ -33,14 +36,14 @@ reason rules::judge_functions(const statement_facts& facts) const
     const auto& names = facts.functions;
     if (is_set(parameters_.read_only_function_list)) {
         const auto& list = *parameters_.read_only_function_list;
-        const bool all_listed =
-            std::all_of(names.begin(), names.end(), [&](const auto& name) { return list.matches(name); });
+        const bool all_listed = std::all_of(names.begin(), names.end(),
+                                            [&](const auto& name) { return list.matches(name); });
         return all_listed ? reason::read_balanced : reason::function_list;
     }
     if (is_set(parameters_.write_function_list)) {
         const auto& list = *parameters_.write_function_list;
-        const bool any_listed =
-            std::any_of(names.begin(), names.end(), [&](const auto& name) { return list.matches(name); });
+        const bool any_listed = std::any_of(names.begin(), names.end(),
+                                            [&](const auto& name) { return list.matches(name); });
         return any_listed ? reason::function_list : reason::read_balanced;
     }
     if (facts.calls_writing_function) return reason::writing_function;
@@ -55,7 +58,8 @@ bool rules::is_read_by_text(const query_facts& facts) const
     return facts.starts_like_read;
 }
 
-const config::redirect_list::entry* rules::redirect(std::string_view user, std::string_view database,
+const config::redirect_list::entry* rules::redirect(std::string_view user,
+                                                    std::string_view database,
                                                     std::string_view application) const
 {
     if (!is_mode_balanced(parameters_.backend_clustering_mode)) return nullptr;

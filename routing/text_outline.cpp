@@ -10,7 +10,10 @@ namespace pgtorii::routing {
 
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 template <std::size_t Count>
 bool is_one_of(std::string_view word, const std::array<std::string_view, Count>& list)
@@ -19,9 +22,10 @@ bool is_one_of(std::string_view word, const std::array<std::string_view, Count>&
                        [word](auto name) { return equals_ignoring_case(word, name); });
 }
 
-/// An upper bound of the height of the syntax tree. Whatever stands between two separators may become a chain, so each of
-/// its tokens counts one and a bracket counts all that is in it; separators (comma, AND, OR, arms of CASE) part siblings,
-/// of which the highest counts. Set operations and joins chain across separators.
+/// An upper bound of the height of the syntax tree. Whatever stands between two separators may
+/// become a chain, so each of its tokens counts one and a bracket counts all that is in it;
+/// separators (comma, AND, OR, arms of CASE) part siblings, of which the highest counts. Set
+/// operations and joins chain across separators.
 class height_estimate {
 public:
     height_estimate() { levels_.push_back({}); }
@@ -142,7 +146,8 @@ text_outline outline(std::string_view sql, const analyze_limits& limits)
         if (count >= limits.scan_tokens_max) break;
         const bool is_semicolon = now.kind == token_kind::punctuation && now.text == ";";
         ++count;
-        // Inside brackets a semicolon ends nothing (CREATE RULE ... DO (a; b)); counting it is on the safe side.
+        // Inside brackets a semicolon ends nothing (CREATE RULE ... DO (a; b)); counting it is on
+        // the safe side.
         if (is_semicolon) {
             is_between = has_statement;
         } else {

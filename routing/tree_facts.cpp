@@ -1,6 +1,7 @@
 #include "routing/tree_facts.hpp"
 
 #include "routing/builtin_functions.hpp"
+#include "routing/kind_table.hpp"
 #include "routing/text_outline.hpp"
 
 #include <simdjson.h>
@@ -16,6 +17,7 @@ namespace {
 using simdjson::dom::array;
 using simdjson::dom::element;
 using simdjson::dom::object;
+using sk = statement_kind;
 
 // Bits of DeclareCursorStmt.options and numbers of LockStmt.mode: parsenodes.h and lockdefs.h.
 constexpr std::int64_t cursor_option_hold = 0x0020;
@@ -102,7 +104,8 @@ std::string_view constant(const element& value)
 
 bool is_off(std::string_view value)
 {
-    for (const std::string_view word : {"off", "of", "false", "fals", "fal", "fa", "f", "no", "n", "0"}) {
+    for (const std::string_view word :
+         {"off", "of", "false", "fals", "fal", "fa", "f", "no", "n", "0"}) {
         if (equals_ignoring_case(value, word)) return true;
     }
     return false;
@@ -174,7 +177,8 @@ void statement_reader::visit_field(std::string_view key, const element& value, c
         facts_.has_row_lock = true;
     } else if (key == "intoClause") {
         facts_.has_into = true;
-    } else if (key == "InsertStmt" || key == "UpdateStmt" || key == "DeleteStmt" || key == "MergeStmt") {
+    } else if (key == "InsertStmt" || key == "UpdateStmt" || key == "DeleteStmt" ||
+               key == "MergeStmt") {
         facts_.has_modifying_with = true;
     } else if (key == "TypeCast") {
         if (object cast; value.get(cast) == simdjson::SUCCESS) note_cast(cast);
@@ -233,91 +237,12 @@ void statement_reader::note_cast(const object& cast)
     if (name_of(type, "names").last().starts_with("reg")) names_literal_object_ = true;
 }
 
-struct kind_row {
-    std::string_view node;
-    statement_kind kind;
-    statement_class stats_class;
-    destination where;
-    bool is_write;
-};
-
-// Every statement that is not here is `ddl`. Some rows are refined by a classify_ function. What counts as a write
-// follows Pgpool-II (routing.md, section 5), except that ROLLBACK TO and a second BEGIN forget nothing.
-using sk = statement_kind;
-using sc = statement_class;
-using to = destination;
-constexpr kind_row kind_rows[] = {
-    {"SelectStmt", sk::select, sc::select, to::balanced, false},
-    {"InsertStmt", sk::insert, sc::insert, to::primary, true},
-    {"UpdateStmt", sk::update, sc::update, to::primary, true},
-    {"DeleteStmt", sk::delete_, sc::delete_, to::primary, true},
-    {"MergeStmt", sk::merge, sc::ddl, to::primary, true},
-    {"CopyStmt", sk::copy_from, sc::ddl, to::primary, true},
-    {"TransactionStmt", sk::begin, sc::other, to::all, false},
-    {"VariableSetStmt", sk::set, sc::other, to::all, true},
-    {"VariableShowStmt", sk::show, sc::other, to::balanced, false},
-    {"ConstraintsSetStmt", sk::set_constraints, sc::ddl, to::primary, true},
-    {"DiscardStmt", sk::discard, sc::other, to::all, true},
-    {"PrepareStmt", sk::prepare, sc::other, to::primary, true},
-    {"ExecuteStmt", sk::execute, sc::other, to::primary, true},
-    {"DeallocateStmt", sk::deallocate, sc::other, to::primary, true},
-    {"DeclareCursorStmt", sk::declare_cursor, sc::ddl, to::primary, true},
-    {"FetchStmt", sk::cursor, sc::ddl, to::primary, true},
-    {"ClosePortalStmt", sk::cursor, sc::ddl, to::primary, true},
-    {"ListenStmt", sk::listen, sc::other, to::primary, true},
-    {"UnlistenStmt", sk::listen, sc::other, to::primary, true},
-    {"NotifyStmt", sk::notify, sc::other, to::primary, true},
-    {"LockStmt", sk::lock, sc::other, to::primary, true},
-    {"ExplainStmt", sk::explain, sc::other, to::primary, false},
-    {"CallStmt", sk::call, sc::ddl, to::primary, true},
-    {"DoStmt", sk::call, sc::ddl, to::primary, true},
-    {"LoadStmt", sk::load, sc::other, to::primary, true},
-    {"VacuumStmt", sk::maintenance, sc::other, to::primary, true},
-    {"CheckPointStmt", sk::maintenance, sc::other, to::primary, true},
-    {"ClusterStmt", sk::maintenance, sc::ddl, to::primary, true},
-    {"ReindexStmt", sk::maintenance, sc::ddl, to::primary, true},
-    {"RefreshMatViewStmt", sk::maintenance, sc::ddl, to::primary, true},
-};
-
-constexpr kind_row other_row{"", sk::ddl, sc::ddl, to::primary, true};
-
-const kind_row& row_of(std::string_view node)
-{
-    for (const auto& row : kind_rows) {
-        if (row.node == node) return row;
-    }
-    return other_row;
-}
-
-struct transaction_row {
-    std::string_view word;
-    statement_kind kind;
-    destination where;
-    bool is_write;
-};
-
-constexpr transaction_row transaction_rows[] = {
-    {"TRANS_STMT_BEGIN", sk::begin, to::all, false},
-    {"TRANS_STMT_START", sk::begin, to::all, false},
-    {"TRANS_STMT_COMMIT", sk::commit, to::all, false},
-    {"TRANS_STMT_ROLLBACK", sk::rollback, to::all, false},
-    {"TRANS_STMT_SAVEPOINT", sk::savepoint, to::all, true},
-    {"TRANS_STMT_RELEASE", sk::release_savepoint, to::all, true},
-    {"TRANS_STMT_ROLLBACK_TO", sk::rollback_to_savepoint, to::all, false},
-    {"TRANS_STMT_PREPARE", sk::prepare_transaction, to::primary, true},
-    {"TRANS_STMT_COMMIT_PREPARED", sk::commit_prepared, to::primary, true},
-    {"TRANS_STMT_ROLLBACK_PREPARED", sk::commit_prepared, to::primary, true},
-};
-
 void statement_reader::classify_transaction(const object& node)
 {
-    const auto word = text(node, "kind");
-    for (const auto& row : transaction_rows) {
-        if (row.word != word) continue;
-        facts_.kind = row.kind;
-        facts_.destination = row.where;
-        facts_.counts_as_write = row.is_write;
-    }
+    const auto& row = kind_of_transaction(text(node, "kind"));
+    facts_.kind = row.kind;
+    facts_.destination = row.where;
+    facts_.counts_as_write = row.is_write;
     facts_.chain = flag(node, "chain");
     facts_.name = text(node, "savepoint_name");
     classify_options(node, "options");
@@ -366,7 +291,8 @@ void statement_reader::classify_set(const object& node)
     element value;
     if (how == "VAR_SET_VALUE" && node["args"].get(values) == simdjson::SUCCESS &&
         values.at(0).get(value) == simdjson::SUCCESS) {
-        if (facts_.name == "transaction_isolation") facts_.begin_isolation = isolation_of(constant(value));
+        if (facts_.name == "transaction_isolation")
+            facts_.begin_isolation = isolation_of(constant(value));
         const bool is_serializable = facts_.name.ends_with("transaction_isolation") &&
                                      isolation_of(constant(value)) == isolation::serializable;
         facts_.begin_read_write = facts_.name == "transaction_read_only" && is_off(constant(value));
@@ -374,7 +300,8 @@ void statement_reader::classify_set(const object& node)
     }
     if (facts_.begin_read_write) facts_.destination = destination::primary;
     if (facts_.kind != statement_kind::set_transaction) return;
-    if (facts_.begin_isolation == isolation::serializable) facts_.destination = destination::primary;
+    if (facts_.begin_isolation == isolation::serializable)
+        facts_.destination = destination::primary;
     // READ ONLY and DEFERRABLE alone write nothing and forbid nothing.
     facts_.counts_as_write =
         facts_.begin_isolation != isolation::unspecified || facts_.begin_read_write;
@@ -399,14 +326,15 @@ void statement_reader::classify_explain(const object& node)
             if (item["DefElem"].get(option) != simdjson::SUCCESS) continue;
             if (text(option, "defname") != "analyze") continue;
             element value;
-            is_analyzed_ = option["arg"].get(value) != simdjson::SUCCESS || !is_off(constant(value));
+            is_analyzed_ =
+                option["arg"].get(value) != simdjson::SUCCESS || !is_off(constant(value));
         }
     }
 }
 
 void statement_reader::classify(std::string_view type, const object& node)
 {
-    const auto& row = row_of(type);
+    const auto& row = kind_of_node(type);
     facts_.kind = row.kind;
     facts_.stats_class = row.stats_class;
     facts_.destination = row.where;
@@ -446,8 +374,9 @@ void statement_reader::classify(std::string_view type, const object& node)
 /// What depends on nodes anywhere in the tree.
 void statement_reader::finish()
 {
-    const bool changes_nothing = !facts_.has_row_lock && !facts_.has_into && !facts_.has_modifying_with &&
-                                 !facts_.calls_writing_function && !facts_.calls_unknown_function;
+    const bool changes_nothing = !facts_.has_row_lock && !facts_.has_into &&
+                                 !facts_.has_modifying_with && !facts_.calls_writing_function &&
+                                 !facts_.calls_unknown_function;
     switch (facts_.kind) {
     case sk::select:
     case sk::copy_to:
@@ -494,10 +423,21 @@ struct tree_reader::parser {
     simdjson::dom::parser json;
 };
 
+// The parser keeps memory for the largest tree that it has seen, several times its size: not beyond
+// this one.
+constexpr std::size_t kept_json_bytes_max = 256 * 1024;
+
 tree_reader::tree_reader() : parser_(std::make_unique<parser>()) {}
 tree_reader::~tree_reader() = default;
 
 bool tree_reader::read(std::string_view json, query_facts& facts)
+{
+    const bool is_read = read_tree(json, facts);
+    if (json.size() > kept_json_bytes_max) parser_->json = simdjson::dom::parser();
+    return is_read;
+}
+
+bool tree_reader::read_tree(std::string_view json, query_facts& facts)
 {
     element root;
     array statements;
@@ -528,9 +468,9 @@ bool tree_reader::read(std::string_view json, query_facts& facts)
         nothing.counts_as_write = false;
     }
     const auto& first = facts.first();
-    facts.depends_on_literals = facts.is_multi() || !is_data_statement(first.kind) || names_literal_object ||
-                                first.calls_set_config || first.takes_advisory_lock ||
-                                first.uses_sequence_state;
+    facts.depends_on_literals = facts.is_multi() || !is_data_statement(first.kind) ||
+                                names_literal_object || first.calls_set_config ||
+                                first.takes_advisory_lock || first.uses_sequence_state;
     return true;
 }
 

@@ -281,7 +281,7 @@ TEST_CASE("SHOW POOL_STATUS lists Pgpool-II 4.7's items, with its numbers for wo
     CHECK(value_of(table, "log_connections") == "0");
     CHECK(value_of(table, "authentication_timeout") == "60");
     CHECK(value_of(table, "memqcache_total_size") == "67108864");
-    CHECK(value_of(table, "reset_query_list") == "ABORT; DISCARD ALL");
+    CHECK(value_of(table, "reset_query_list") == "ABORT;DISCARD ALL");
     CHECK(value_of(table, "database_redirect_preference_list") == "(null)");
     CHECK(value_of(table, "read_only_function_list").empty());
     CHECK(value_of(table, "memqcache_cache_oiddir") != "no such item");

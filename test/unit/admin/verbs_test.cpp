@@ -15,23 +15,43 @@ using namespace pgtorii;
 
 namespace {
 
-/// A process that stands in for a running pgtorii, with its PID file.
+sigset_t signals_of_verbs()
+{
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    for (const int each : {SIGTERM, SIGINT, SIGQUIT, SIGHUP}) ::sigaddset(&signals, each);
+    return signals;
+}
+
+/// Lets the first signal end the process.
+void wait_for_end()
+{
+    const auto signals = signals_of_verbs();
+    ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+    for (;;) ::pause();
+}
+
+/// A process that stands in for a running pgtorii, with its PID file. Its body begins with the
+/// signals blocked, so that none comes too early.
 class running {
 public:
-    explicit running(
-        const std::filesystem::path& pid_file, const std::function<void()>& body =
-                                                   [] {
-                                                       for (;;) ::pause();
-                                                   })
-        : pid_(::fork())
+    explicit running(const std::filesystem::path& pid_file,
+                     const std::function<void()>& body = &wait_for_end)
     {
-        REQUIRE(pid_ >= 0);
+        const auto signals = signals_of_verbs();
+        sigset_t before;
+        ::pthread_sigmask(SIG_BLOCK, &signals, &before);
+        pid_ = ::fork();
         if (pid_ == 0) {
             const rlimit no_core{};
             ::setrlimit(RLIMIT_CORE, &no_core);
+            // The test framework's handlers are inherited.
+            for (const int each : {SIGTERM, SIGINT, SIGQUIT, SIGHUP}) std::signal(each, SIG_DFL);
             body();
             ::_exit(0);
         }
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        REQUIRE(pid_ > 0);
         test::write_file(pid_file, std::to_string(pid_) + "\n");
     }
     ~running()
@@ -49,7 +69,7 @@ public:
     pid_t pid() const { return pid_; }
 
 private:
-    pid_t pid_;
+    pid_t pid_ = -1;
 };
 
 }  // namespace
@@ -81,17 +101,11 @@ TEST_CASE("stop signals again with every fifth dot until the process has ended")
 {
     const test::temporary_directory place;
     const auto pid_file = place / "gate.pid";
-    sigset_t terminate;
-    ::sigemptyset(&terminate);
-    ::sigaddset(&terminate, SIGTERM);
-    sigset_t before;
-    // Blocked before the fork, so that no signal comes too early.
-    ::pthread_sigmask(SIG_BLOCK, &terminate, &before);
-    running process{pid_file, [&] {
+    running process{pid_file, [] {
+                        const auto signals = signals_of_verbs();
                         int got = 0;
-                        for (int i = 0; i < 3; ++i) ::sigwait(&terminate, &got);
+                        for (int i = 0; i < 3; ++i) ::sigwait(&signals, &got);
                     }};
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 
     std::ostringstream terminal;
     CHECK(admin::stop_running(pid_file, core::stop_mode::smart, terminal,

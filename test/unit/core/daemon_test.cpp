@@ -30,7 +30,11 @@ int status_of(const std::filesystem::path& error_file, const std::function<void(
         ::setrlimit(RLIMIT_CORE, &no_core);
         const int file = ::open(error_file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
         ::dup2(file, STDERR_FILENO);
-        body();
+        try {
+            body();
+        } catch (...) {
+            ::_exit(98);
+        }
         ::_exit(99);
     }
     int status = 0;
@@ -78,7 +82,7 @@ TEST_CASE("A child that fails before it is ready gives the parent its exit code 
     const auto status = status_of(place / "errors", [] {
         const auto process = detachment::begin();
         const std::string text = "FATAL:  no\n";
-        ::_exit(::write(STDERR_FILENO, text.data(), text.size()) > 0 ? 3 : 98);
+        ::_exit(::write(STDERR_FILENO, text.data(), text.size()) > 0 ? 3 : 97);
     });
     REQUIRE(WIFEXITED(status));
     CHECK(WEXITSTATUS(status) == 3);

@@ -83,7 +83,11 @@ void in_child(const std::filesystem::path& error_file, const std::function<void(
     REQUIRE(child >= 0);
     if (child == 0) {
         const stderr_to_file captured{error_file};
-        body();
+        try {
+            body();
+        } catch (...) {
+            ::_exit(1);
+        }
         ::_exit(0);
     }
     int status = 0;

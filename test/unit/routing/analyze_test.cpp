@@ -2,7 +2,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace pgtorii::routing;
@@ -10,7 +12,10 @@ using kind = statement_kind;
 
 namespace {
 
-statement_facts first_of(std::string_view sql) { return analyze(sql, {})->first(); }
+statement_facts first_of(std::string_view sql)
+{
+    return analyze(sql, {})->first();
+}
 
 struct expectation {
     const char* sql;
@@ -27,7 +32,8 @@ constexpr auto primary = destination::primary;
 constexpr auto balanced = destination::balanced;
 constexpr auto all = destination::all;
 
-// Kinds and destinations: routing.md, section 3; classes: sql-interface.md, section 8; writes: routing.md, section 5.
+// Kinds and destinations: routing.md, section 3; classes: sql-interface.md, section 8; writes:
+// routing.md, section 5.
 const std::vector<expectation> expectations{
     {"", kind::empty, in_select, balanced, false},
     {" ;; -- nothing", kind::empty, in_select, balanced, false},
@@ -40,11 +46,13 @@ const std::vector<expectation> expectations{
     {"SELECT (SELECT 1 FROM t FOR SHARE)", kind::select, in_select, primary, true},
     {"SELECT * INTO x FROM t", kind::select, in_select, primary, true},
     {"SELECT * FROM (WITH x AS (SELECT 1) TABLE x) y", kind::select, in_select, balanced, false},
-    {"WITH x AS (UPDATE t SET a = 1 RETURNING *) SELECT * FROM x", kind::select, in_select, primary, true},
+    {"WITH x AS (UPDATE t SET a = 1 RETURNING *) SELECT * FROM x", kind::select, in_select, primary,
+     true},
     {"INSERT INTO t VALUES (1)", kind::insert, statement_class::insert, primary, true},
     {"UPDATE t SET a = 1", kind::update, statement_class::update, primary, true},
     {"DELETE FROM t", kind::delete_, statement_class::delete_, primary, true},
-    {"MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN DO NOTHING", kind::merge, in_ddl, primary, true},
+    {"MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN DO NOTHING", kind::merge, in_ddl, primary,
+     true},
     {"COPY t TO STDOUT", kind::copy_to, in_ddl, balanced, false},
     {"COPY (SELECT 1 FROM t FOR UPDATE) TO STDOUT", kind::copy_to, in_ddl, primary, true},
     {"COPY (DELETE FROM t RETURNING *) TO STDOUT", kind::copy_to, in_ddl, primary, true},
@@ -136,7 +144,8 @@ TEST_CASE("SET and its like tell what they change")
         {"SET TIME ZONE 'UTC'", setting_change::set, "timezone"},
         {"SET NAMES 'UTF8'", setting_change::set, "client_encoding"},
         {"SET TRANSACTION READ ONLY", setting_change::none, "transaction"},
-        {"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", setting_change::set, "session characteristics"},
+        {"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", setting_change::set,
+         "session characteristics"},
         {"DISCARD ALL", setting_change::discard_all, "all"},
         {"DISCARD TEMP", setting_change::none, "temp"},
     };
@@ -167,7 +176,8 @@ TEST_CASE("BEGIN and SET TRANSACTION tell the characteristics")
           isolation::read_committed);
     CHECK(first_of("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").begin_isolation ==
           isolation::repeatable_read);
-    CHECK(first_of("SET transaction_isolation = 'serializable'").begin_isolation == isolation::serializable);
+    CHECK(first_of("SET transaction_isolation = 'serializable'").begin_isolation ==
+          isolation::serializable);
     CHECK(first_of("COMMIT AND CHAIN").chain);
     CHECK_FALSE(first_of("ROLLBACK").chain);
     CHECK(first_of("SAVEPOINT \"My Point\"").name == "My Point");
@@ -190,7 +200,8 @@ TEST_CASE("Functions are found wherever they stand")
              "SELECT 1 UNION ALL (SELECT 2 UNION SELECT random())",
              "SELECT array[1, random()], row(random())",
              "SELECT * FROM t JOIN u ON t.a = random()",
-             "SELECT 1 FROM t GROUP BY random() HAVING random() > 1 WINDOW w AS (ORDER BY random())",
+             "SELECT 1 FROM t GROUP BY random() HAVING random() > 1 WINDOW w AS (ORDER BY "
+             "random())",
              "SELECT a FROM t TABLESAMPLE bernoulli (random())",
              "SELECT COALESCE(NULL, random())",
              "SELECT (random())::text COLLATE \"C\"",
@@ -203,8 +214,10 @@ TEST_CASE("Functions are found wherever they stand")
     CHECK(first_of("SELECT f()").calls_unknown_function);
     CHECK(first_of("SELECT public.now()").calls_unknown_function);
     CHECK(first_of("SELECT \"NOW\"()").calls_unknown_function);
-    const auto known = first_of("SELECT count(*), upper(a), EXTRACT(year FROM now()), a.b.lower(c) FROM t");
-    CHECK(known.functions == std::vector<std::string>{"count", "upper", "pg_catalog.extract", "now", "b.lower"});
+    const auto known =
+        first_of("SELECT count(*), upper(a), EXTRACT(year FROM now()), a.b.lower(c) FROM t");
+    CHECK(known.functions ==
+          std::vector<std::string>{"count", "upper", "pg_catalog.extract", "now", "b.lower"});
     CHECK_FALSE(known.calls_writing_function);
     CHECK(first_of("SELECT coalesce(a, 1), current_user, greatest(1, 2) FROM t").functions.empty());
 }
@@ -227,10 +240,16 @@ TEST_CASE("Functions with session effects are flagged")
 TEST_CASE("Temporary objects are noticed however they are made")
 {
     for (const char* sql : {
-             "CREATE TEMP TABLE x (a int)", "CREATE TEMPORARY TABLE x AS SELECT 1", "SELECT 1 INTO TEMP x",
-             "CREATE TEMP VIEW v AS SELECT 1", "CREATE TEMP SEQUENCE s", "CREATE TABLE pg_temp.x (a int)",
-             "CREATE LOCAL TEMP TABLE x (a int)", "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-             "CREATE TEMP TABLE x AS EXECUTE p", "CREATE TYPE pg_temp.e AS ENUM ()",
+             "CREATE TEMP TABLE x (a int)",
+             "CREATE TEMPORARY TABLE x AS SELECT 1",
+             "SELECT 1 INTO TEMP x",
+             "CREATE TEMP VIEW v AS SELECT 1",
+             "CREATE TEMP SEQUENCE s",
+             "CREATE TABLE pg_temp.x (a int)",
+             "CREATE LOCAL TEMP TABLE x (a int)",
+             "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+             "CREATE TEMP TABLE x AS EXECUTE p",
+             "CREATE TYPE pg_temp.e AS ENUM ()",
          }) {
         INFO(sql);
         CHECK(first_of(sql).creates_temp);
@@ -243,7 +262,8 @@ TEST_CASE("Temporary objects are noticed however they are made")
 
 TEST_CASE("Relations are named as written, and catalogs noticed")
 {
-    const auto facts = first_of("SELECT * FROM t, App.\"Mixed Case\" WHERE a IN (SELECT 1 FROM db.s.u)");
+    const auto facts =
+        first_of("SELECT * FROM t, App.\"Mixed Case\" WHERE a IN (SELECT 1 FROM db.s.u)");
     CHECK(facts.relations == std::vector<std::string>{"t", "app.Mixed Case", "s.u"});
     CHECK_FALSE(facts.reads_system_catalog);
     CHECK(first_of("SELECT 1 FROM t, pg_class").reads_system_catalog);
@@ -278,15 +298,18 @@ TEST_CASE("Several statements have their places in the text")
 
 TEST_CASE("Texts that are not UTF-8 are read as well, names and places unharmed")
 {
-    const std::string sql = "SELECT '\xE4\xFC' FROM stra\xDF" "e; SELECT \xE9t\xE9()";
+    const std::string sql = "SELECT '\xE4\xFC' FROM stra\xDF"
+                            "e; SELECT \xE9t\xE9()";
     const auto facts = analyze(sql, {});
     REQUIRE(facts->is_parsed);
     REQUIRE(facts->statements.size() == 2);
-    CHECK(facts->first().relations == std::vector<std::string>{"stra\xDF" "e"});
+    CHECK(facts->first().relations == std::vector<std::string>{"stra\xDF"
+                                                               "e"});
     CHECK(facts->statements[1].functions == std::vector<std::string>{"\xE9t\xE9"});
     CHECK(sql.substr(facts->statements[1].text_offset) == " SELECT \xE9t\xE9()");
     CHECK(facts->first().text_length == sql.find(';'));
-    CHECK(analyze("SELECT 'grün' FROM größe", {})->first().relations == std::vector<std::string>{"größe"});
+    CHECK(analyze("SELECT 'grün' FROM größe", {})->first().relations ==
+          std::vector<std::string>{"größe"});
 }
 
 TEST_CASE("Control bytes in constants and names do no harm")
@@ -320,7 +343,8 @@ TEST_CASE("Own commands are recognised as first statement only")
         {";PGPOOL SHOW \"Port\"", kind::pgpool_show, "Port", ""},
         {"PGPOOL SET log_statement TO 'it''s'", kind::pgpool_set, "log_statement", "it's"},
         {"PGPOOL SET client_idle_limit=-5", kind::pgpool_set, "client_idle_limit", "-5"},
-        {"PGPOOL SET client_min_messages TO Debug5 ;", kind::pgpool_set, "client_min_messages", "debug5"},
+        {"PGPOOL SET client_min_messages TO Debug5 ;", kind::pgpool_set, "client_min_messages",
+         "debug5"},
         {"PGPOOL RESET ALL", kind::pgpool_reset, "all", ""},
     };
     for (const auto& expected : rows) {
@@ -333,26 +357,29 @@ TEST_CASE("Own commands are recognised as first statement only")
     }
     CHECK_FALSE(first_of("PGPOOL SET x TO DEFAULT").has_value);
     CHECK(first_of("PGPOOL SET x TO ''").has_value);
-    for (const char* sql : {"PGPOOL", "PGPOOL SHOW", "PGPOOL SHOW a b", "PGPOOL SET x", "PGPOOL SET LOCAL x TO 1",
-                            "PGPOOL SET x TO", "PGPOOL SET x TO 1, 2", "SELECT 1; PGPOOL SHOW port",
-                            "PGPOOL DROP x", "PGPOOL SET x TO 'open"}) {
+    for (const char* sql :
+         {"PGPOOL", "PGPOOL SHOW", "PGPOOL SHOW a b", "PGPOOL SET x", "PGPOOL SET LOCAL x TO 1",
+          "PGPOOL SET x TO", "PGPOOL SET x TO 1, 2", "SELECT 1; PGPOOL SHOW port", "PGPOOL DROP x",
+          "PGPOOL SET x TO 'open"}) {
         INFO(sql);
         CHECK(first_of(sql).kind == kind::unparsed);
     }
 }
 
-TEST_CASE("An unparsed text has unknown session effects unless its start and its tokens speak against it")
+TEST_CASE(
+    "An unparsed text has unknown session effects unless its start and its tokens speak against it")
 {
-    for (const char* sql : {"SELECT 1 FROM WHERE", "  insert into into", "WITH WITH", "/* c */ merge 1;",
-                            "SELECT 'a;b' \"c;d\" $$e;f$$ g(", "VALUES", "update -- ;\n update"}) {
+    for (const char* sql :
+         {"SELECT 1 FROM WHERE", "  insert into into", "WITH WITH", "/* c */ merge 1;",
+          "SELECT 'a;b' \"c;d\" $$e;f$$ g(", "VALUES", "update -- ;\n update"}) {
         INFO(sql);
         const auto facts = first_of(sql);
         CHECK(facts.kind == kind::unparsed);
         CHECK_FALSE(facts.effects_unknown);
     }
-    for (const char* sql : {"SELEC 1", "SELECT 1 FROM; SET x = 1 1", "SELECT 'open", "SELECT $$ ; open",
-                            "SELECT \"open", "SELECT 1 /* open", "(SELECT 1 FROM WHERE)", "SET x SET x",
-                            "; ; SELECT WHERE FROM ; x"}) {
+    for (const char* sql : {"SELEC 1", "SELECT 1 FROM; SET x = 1 1", "SELECT 'open",
+                            "SELECT $$ ; open", "SELECT \"open", "SELECT 1 /* open",
+                            "(SELECT 1 FROM WHERE)", "SET x SET x", "; ; SELECT WHERE FROM ; x"}) {
         INFO(sql);
         const auto facts = first_of(sql);
         CHECK(facts.kind == kind::unparsed);
@@ -366,7 +393,8 @@ TEST_CASE("The first character of the text is noted")
 {
     const auto start = [](std::string_view sql) {
         const auto facts = analyze(sql, {});
-        return std::string(facts->starts_with_blank ? "blank " : "") + (facts->starts_like_read ? "read" : "other");
+        return std::string(facts->starts_with_blank ? "blank " : "") +
+               (facts->starts_like_read ? "read" : "other");
     };
     CHECK(start("SELECT 1") == "read");
     CHECK(start("\n with x as (select 1) table x") == "blank read");
@@ -380,15 +408,37 @@ TEST_CASE("The first character of the text is noted")
 
 TEST_CASE("Only plain data statements are free of their literals")
 {
-    for (const char* sql : {"SELECT 1", "INSERT INTO t VALUES (1)", "UPDATE t SET a = 1", "DELETE FROM t",
-                            "SELECT f('x'), random()"}) {
+    for (const char* sql : {"SELECT 1", "INSERT INTO t VALUES (1)", "UPDATE t SET a = 1",
+                            "DELETE FROM t", "SELECT f('x'), random()"}) {
         INFO(sql);
         CHECK_FALSE(analyze(sql, {})->depends_on_literals);
     }
-    for (const char* sql : {"SET x = 1", "SELECT 1; SELECT 2", "SELECT nextval('s')", "SELECT 't'::regclass",
-                            "SELECT regclass 't'", "SELECT set_config('a', 'b', true)", "COPY t TO STDOUT",
-                            "SELECT pg_advisory_lock(1)", "SELECT FROM WHERE", "PGPOOL SHOW port", ""}) {
+    for (const char* sql :
+         {"SET x = 1", "SELECT 1; SELECT 2", "SELECT nextval('s')", "SELECT 't'::regclass",
+          "SELECT regclass 't'", "SELECT set_config('a', 'b', true)", "COPY t TO STDOUT",
+          "SELECT pg_advisory_lock(1)", "SELECT FROM WHERE", "PGPOOL SHOW port", ""}) {
         INFO(sql);
         CHECK(analyze(sql, {})->depends_on_literals);
     }
+}
+
+TEST_CASE("Analyzers work side by side, one for each thread")
+{
+    std::atomic<int> wrong = 0;
+    std::vector<std::thread> threads;
+    for (int id = 0; id < 4; ++id) {
+        threads.emplace_back([id, &wrong] {
+            analyzer own({});
+            const auto table = "t" + std::to_string(id);
+            for (int i = 0; i < 300; ++i) {
+                const auto good =
+                    own.analyze("SELECT a FROM " + table + " WHERE b IN (SELECT f(1))");
+                const auto bad = own.analyze("SELECT FROM WHERE " + table);
+                if (good.first().relations != std::vector<std::string>{table} || bad.is_parsed)
+                    ++wrong;
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    CHECK(wrong == 0);
 }

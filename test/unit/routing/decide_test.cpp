@@ -66,7 +66,8 @@ reason why(const std::string& sql)
     return question.why();
 }
 
-reason why(const session_traits& session, config::write_effect mode = config::write_effect::transaction)
+reason why(const session_traits& session,
+           config::write_effect mode = config::write_effect::transaction)
 {
     asked question;
     question.session = session;
@@ -136,7 +137,8 @@ TEST_CASE("The session's state keeps reads on the primary")
     SECTION("a write in this transaction")
     {
         auto session = in_shared_transaction();
-        session.transaction_written = session.session_written = session.session_transaction_written = true;
+        session.transaction_written = session.session_written =
+            session.session_transaction_written = true;
         CHECK(why(session, write_effect::off) == reason::read_balanced);
         for (const auto mode : {write_effect::transaction, write_effect::trans_transaction,
                                 write_effect::dml_adaptive, write_effect::dml_adaptive_global}) {
@@ -219,7 +221,8 @@ TEST_CASE("Writes are counted by the rules")
     CHECK_FALSE(writes("/* c */ SELECT 1", parameters));
     auto list = config::pattern_list::parse("f", config::pattern_syntax::names);
     REQUIRE(list.has_value());
-    parameters.read_only_function_list = std::make_shared<const config::pattern_list>(std::move(*list));
+    parameters.read_only_function_list =
+        std::make_shared<const config::pattern_list>(std::move(*list));
     CHECK_FALSE(writes("SELECT f()", parameters));
     CHECK(writes("SELECT now()", parameters));
     CHECK(writes("SELECT f() FOR UPDATE", parameters));
@@ -230,13 +233,43 @@ TEST_CASE("What changes the session stays on the primary whatever the lists say"
     asked question;
     auto list = config::pattern_list::parse("nothing", config::pattern_syntax::names);
     REQUIRE(list.has_value());
-    question.parameters.write_function_list = std::make_shared<const config::pattern_list>(std::move(*list));
+    question.parameters.write_function_list =
+        std::make_shared<const config::pattern_list>(std::move(*list));
     question.sql = "SELECT random(), f()";
     CHECK(question.why() == reason::read_balanced);
     question.sql = "SELECT set_config('a', 'b', false)";
     CHECK(question.why() == reason::writing_function);
     question.sql = "SELECT pg_advisory_lock(1)";
     CHECK(question.why() == reason::writing_function);
+}
+
+TEST_CASE("Rules take their parameters from the settings")
+{
+    config::settings settings;
+    settings.load_balance_mode = true;
+    settings.delay_threshold = 7;
+    settings.allow_sql_comments = true;
+    settings.disable_load_balance_on_write = config::write_effect::always;
+    auto list = config::redirect_list::parse("report:standby,r.*:1(0.5)");
+    REQUIRE(list.has_value());
+    settings.database_redirect_preference_list =
+        std::make_shared<const config::redirect_list>(std::move(*list));
+    list = config::redirect_list::parse("psql:primary");
+    REQUIRE(list.has_value());
+    settings.app_name_redirect_preference_list =
+        std::make_shared<const config::redirect_list>(std::move(*list));
+    const auto made = make_rules(settings);
+    CHECK(made.is_balancing());
+    CHECK(made.parameters().delay_threshold == 7);
+    CHECK(made.parameters().allow_sql_comments);
+    CHECK(made.parameters().disable_load_balance_on_write == config::write_effect::always);
+    SECTION("and the first list that matches steers, the application's first")
+    {
+        CHECK(made.redirect("u", "report", "psql")->target == config::redirect_target::primary);
+        CHECK(made.redirect("u", "REPORT", "")->target == config::redirect_target::standby);
+        CHECK(made.redirect("u", "rest", "other")->node == 1);
+        CHECK(made.redirect("u", "other", "other") == nullptr);
+    }
 }
 
 TEST_CASE("Every reason has words of its own")

@@ -57,7 +57,8 @@ std::string dump(const query_facts& facts)
 {
     std::string all;
     for (const auto& statement : facts.statements) all += dump(statement) + "\n";
-    return all + (facts.is_parsed ? "parsed " : "") + (facts.depends_on_literals ? "literal " : "") +
+    return all + (facts.is_parsed ? "parsed " : "") +
+           (facts.depends_on_literals ? "literal " : "") +
            (facts.starts_with_blank ? "blank " : "") + (facts.starts_like_read ? "read" : "");
 }
 
@@ -65,16 +66,20 @@ const std::vector<std::string> seeds{
     "SELECT abalance FROM pgbench_accounts WHERE aid = 12345;",
     "UPDATE t SET a = a + -5, b = 'it''s' WHERE c = 1.5e3 AND d IN (1, 2, 3)",
     "INSERT INTO t (a, b) VALUES (1, 'x'), (2, 'y') RETURNING a",
-    "SELECT t1.a, \"T 2\".b FROM t1 JOIN \"T 2\" ON t1.a=\"T 2\".b WHERE f('x', 2) > $1 LIMIT 10 OFFSET 20",
+    "SELECT t1.a, \"T 2\".b FROM t1 JOIN \"T 2\" ON t1.a=\"T 2\".b WHERE f('x', 2) > $1 LIMIT 10 "
+    "OFFSET 20",
     "DELETE FROM t WHERE a BETWEEN 1 AND 99999999999 OR b LIKE 'a%'",
-    "SELECT a::numeric(10,2), b::varchar(20), INTERVAL '1 day', DATE '2020-01-01', c[1], int '5' FROM t",
+    "SELECT a::numeric(10,2), b::varchar(20), INTERVAL '1 day', DATE '2020-01-01', c[1], int '5' "
+    "FROM t",
     "SELECT x::float(24), random() FROM t WHERE a = E'a\\'b' AND b = $$c$$ /* c */ -- d",
     "SELECT nextval('s'), 't'::regclass, setval('s', 1)",
     "SELECT 1; SELECT 2",
-    "SELECT 'a'\n'b', 'c' 'd', 1.5, .5, 1., 0x1F, 1_000, 123abc, 2147483647, 2147483648, 0000000001",
+    "SELECT 'a'\n'b', 'c' 'd', 1.5, .5, 1., 0x1F, 1_000, 123abc, 2147483647, 2147483648, "
+    "0000000001",
     "WITH x AS (SELECT 1) SELECT * FROM x, pg_class WHERE 'ä' = 'b' FOR UPDATE",
     "MERGE INTO t USING u ON t.a = u.a WHEN MATCHED AND t.b > 5 THEN UPDATE SET c = 'x'",
-    "SELECT CASE a WHEN 1 THEN 'one' ELSE 'many' END, array[1,2,3], row(1,'x') FROM t ORDER BY 1, 2",
+    "SELECT CASE a WHEN 1 THEN 'one' ELSE 'many' END, array[1,2,3], row(1,'x') FROM t ORDER BY 1, "
+    "2",
     "VALUES (1, 'a'), (2, 'b')",
     "SELECT 1 INTO x",
     "SELECT B'101', X'1F', N'x', U&'x', U&\"y\" FROM t",
@@ -84,12 +89,86 @@ const std::vector<std::string> seeds{
 };
 
 const std::vector<std::string> pieces{
-    "'", "''", "\"", "\\", "$", "$$", "$1", "$t$", "--", "/*", "*/", "-", "+", ".", "..", "e", "E", "1", "0",
-    "9", "1.5", "1e5", "12345678901", "0000000001", "2147483647", "2147483648", ";", ",", "(", ")", "[", "]",
-    " ", "\n", "\t", "\r", "\f", "\v", "\x01", "\x02", "\x7F", "\xC3\xA4", "\xE4", "\xFF", "x", "E'", "B'", "X'",
-    "U&'", "N'", "u&\"", "float", "float(54)", "::float(0)", " FLOAT ( 25 ) ", "'a'", "'b'", "1a", "a1", "_", "::",
-    ":=", "|", "?", "@-", "~", "nextval('a')", "set_config('a','b',true)", "regclass '", "::regclass", "AND",
-    " UNION SELECT 1", " FOR UPDATE", "UESCAPE '!'", " '", "' ", "0x", "1_0", "\"\"", "=-",
+    "'",
+    "''",
+    "\"",
+    "\\",
+    "$",
+    "$$",
+    "$1",
+    "$t$",
+    "--",
+    "/*",
+    "*/",
+    "-",
+    "+",
+    ".",
+    "..",
+    "e",
+    "E",
+    "1",
+    "0",
+    "9",
+    "1.5",
+    "1e5",
+    "12345678901",
+    "0000000001",
+    "2147483647",
+    "2147483648",
+    ";",
+    ",",
+    "(",
+    ")",
+    "[",
+    "]",
+    " ",
+    "\n",
+    "\t",
+    "\r",
+    "\f",
+    "\v",
+    "\x01",
+    "\x02",
+    "\x7F",
+    "\xC3\xA4",
+    "\xE4",
+    "\xFF",
+    "x",
+    "E'",
+    "B'",
+    "X'",
+    "U&'",
+    "N'",
+    "u&\"",
+    "float",
+    "float(54)",
+    "::float(0)",
+    " FLOAT ( 25 ) ",
+    "'a'",
+    "'b'",
+    "1a",
+    "a1",
+    "_",
+    "::",
+    ":=",
+    "|",
+    "?",
+    "@-",
+    "~",
+    "nextval('a')",
+    "set_config('a','b',true)",
+    "regclass '",
+    "::regclass",
+    "AND",
+    " UNION SELECT 1",
+    " FOR UPDATE",
+    "UESCAPE '!'",
+    " '",
+    "' ",
+    "0x",
+    "1_0",
+    "\"\"",
+    "=-",
 };
 
 /// Small changes at random places, most of them to literals.
@@ -148,7 +227,8 @@ TEST_CASE("What the cache answers is what analysis answers")
     const auto texts = corpus();
     for (int i = 0; i < 20'000; ++i) {
         // Half of the time a well-formed seed, whose key other mutations of it share.
-        const auto& base = random() % 2 == 0 ? seeds[random() % seeds.size()] : texts[random() % texts.size()];
+        const auto& base =
+            random() % 2 == 0 ? seeds[random() % seeds.size()] : texts[random() % texts.size()];
         const auto text = mutate(base, random);
         const auto cached = cache.find_or_analyze(text, plain);
         const auto expected = dump(direct.analyze(text));
@@ -178,11 +258,13 @@ TEST_CASE("Keys keep apart what the grammar tells apart")
     CHECK(key_of("SELECT 'a'\n'b'") != key_of("SELECT 'a' 'b'"));
     CHECK(key_of("SELECT 'grün'") == key_of("SELECT 'rot'"));
     for (const char* refused :
-         {"SELECT E'a'", "SELECT e'a'", "SELECT B'1'", "SELECT X'1'", "SELECT N'a'", "SELECT U&'a'", "SELECT U&\"a\"",
-          "SELECT $$a$$", "SELECT $a$b$a$", "SELECT 'a\\b'", "SELECT 1 -- c", "SELECT /* c */ 1", "SELECT 'open",
-          "SELECT \"open", "SELECT \xC3\xA4", "SELECT \"\xC3\xA4\"", "SELECT 1a", "SELECT 1e", "SELECT 1..2",
-          "SELECT .5", "SELECT 0x1", "SELECT 1_0", "SELECT 0000000001", "SELECT \x01", "SELECT a::FLOAT(3)",
-          "SELECT $1a", "SELECT 1$"}) {
+         {"SELECT E'a'",        "SELECT e'a'",   "SELECT B'1'",       "SELECT X'1'",
+          "SELECT N'a'",        "SELECT U&'a'",  "SELECT U&\"a\"",    "SELECT $$a$$",
+          "SELECT $a$b$a$",     "SELECT 'a\\b'", "SELECT 1 -- c",     "SELECT /* c */ 1",
+          "SELECT 'open",       "SELECT \"open", "SELECT \xC3\xA4",   "SELECT \"\xC3\xA4\"",
+          "SELECT 1a",          "SELECT 1e",     "SELECT 1..2",       "SELECT .5",
+          "SELECT 0x1",         "SELECT 1_0",    "SELECT 0000000001", "SELECT \x01",
+          "SELECT a::FLOAT(3)", "SELECT $1a",    "SELECT 1$"}) {
         INFO(refused);
         CHECK(key_of(refused) == "refused");
     }
@@ -232,7 +314,8 @@ TEST_CASE("Query patterns look at the exact text without its double quotes")
         return cache.find_or_analyze(text, plain)->matches_query_pattern;
     };
     CHECK_FALSE(matches("SELECT 't2'"));
-    auto parsed = config::pattern_list::parse(".*'t2'.*;select x from y", config::pattern_syntax::queries);
+    auto parsed =
+        config::pattern_list::parse(".*'t2'.*;select x from y", config::pattern_syntax::queries);
     REQUIRE(parsed.has_value());
     cache.set_query_patterns(std::make_shared<const config::pattern_list>(std::move(*parsed)));
     CHECK(matches("SELECT 't2'"));

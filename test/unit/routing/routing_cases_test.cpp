@@ -1,4 +1,5 @@
-// Plays the cases of routing-cases.tsv, which were seen on Pgpool-II 4.3.5 and 4.7.2, through analyze and decide.
+// Plays the cases of routing-cases.tsv, which were seen on Pgpool-II 4.3.5 and 4.7.2, through
+// analyze and decide.
 #include "routing/analyze.hpp"
 #include "routing/choose_node.hpp"
 #include "routing/decision.hpp"
@@ -17,16 +18,18 @@ using namespace pgtorii::routing;
 
 namespace {
 
-// Rows that end elsewhere here, by reason. A row of these lists that passes is an error too: take it off.
+// Rows that end elsewhere here, by reason. A row of these lists that passes is an error too: take
+// it off.
 
-// What only the catalog can tell: volatility of users' functions, unlogged tables. Until it is asked: the primary.
+// What only the catalog can tell: volatility of users' functions, unlogged tables. Until it is
+// asked: the primary.
 const std::vector<std::string> needs_catalog{
-    "R059", "R060", "R063", "R066", "R068",          // functions of users that are not volatile
-    "R098", "R099", "R101", "R103", "R355",          // unlogged tables
+    "R059", "R060", "R063", "R066", "R068",  // functions of users that are not volatile
+    "R098", "R099", "R101", "R103", "R355",  // unlogged tables
 };
 
-// What only the session knows: that the server answered with an error (it then answers 25P02 itself), and where named
-// statements of either protocol are.
+// What only the session knows: that the server answered with an error (it then answers 25P02
+// itself), and where named statements of either protocol are.
 const std::vector<std::string> needs_session{
     "R220", "R221", "R222", "R223", "R382", "R399", "R400", "R403",
 };
@@ -38,13 +41,14 @@ const std::vector<std::string> later_rules{
 
 // Where Pgpool-II is wrong (routing.md, section 17).
 const std::vector<std::string> better_here{
-    "R081",                          // txid_current() fails on a standby
-    "R093",                          // a user's own table that is called pg_class
-    "R108", "R118", "R119",          // COPY TO, which escapes its checks
-    "R211", "R212", "R397", "R404",  // ROLLBACK TO does not undo what came before the savepoint, nor is it shared
-    "R213",                          // a second BEGIN is a warning and forgets no write
-    "R247", "R249", "R250",          // a transaction begun among several statements is on the primary alone
-    "R340", "R342", "R343",          // the session's own temporary tables, whatever check_temp_table says
+    "R081",                  // txid_current() fails on a standby
+    "R093",                  // a user's own table that is called pg_class
+    "R108", "R118", "R119",  // COPY TO, which escapes its checks
+    "R211", "R212", "R397",
+    "R404",  // ROLLBACK TO does not undo what came before the savepoint, nor is it shared
+    "R213",  // a second BEGIN is a warning and forgets no write
+    "R247", "R249", "R250",  // a transaction begun among several statements is on the primary alone
+    "R340", "R342", "R343",  // the session's own temporary tables, whatever check_temp_table says
 };
 
 struct routing_case {
@@ -98,7 +102,8 @@ std::vector<routing_case> read_cases()
     return cases;
 }
 
-std::shared_ptr<const config::pattern_list> patterns(const std::string& text, config::pattern_syntax syntax)
+std::shared_ptr<const config::pattern_list> patterns(const std::string& text,
+                                                     config::pattern_syntax syntax)
 {
     auto parsed = config::pattern_list::parse(text, syntax);
     REQUIRE(parsed.has_value());
@@ -128,23 +133,31 @@ void apply(const std::string& name, const std::string& value, setting& to)
     };
     auto& parameters = to.parameters;
     const bool is_on = value == "on";
-    if (name == "disable_load_balance_on_write") parameters.disable_load_balance_on_write = effects.at(value);
-    else if (name == "load_balance_mode") parameters.load_balance_mode = is_on;
-    else if (name == "allow_sql_comments") parameters.allow_sql_comments = is_on;
-    else if (name == "ignore_leading_white_space") parameters.ignore_leading_white_space = is_on;
-    else if (name == "delay_threshold") parameters.delay_threshold = std::stoll(value);
+    if (name == "disable_load_balance_on_write")
+        parameters.disable_load_balance_on_write = effects.at(value);
+    else if (name == "load_balance_mode")
+        parameters.load_balance_mode = is_on;
+    else if (name == "allow_sql_comments")
+        parameters.allow_sql_comments = is_on;
+    else if (name == "ignore_leading_white_space")
+        parameters.ignore_leading_white_space = is_on;
+    else if (name == "delay_threshold")
+        parameters.delay_threshold = std::stoll(value);
     else if (name == "write_function_list")
         parameters.write_function_list = patterns(value, config::pattern_syntax::names);
     else if (name == "read_only_function_list")
         parameters.read_only_function_list = patterns(value, config::pattern_syntax::names);
     else if (name == "primary_routing_query_pattern_list")
-        parameters.primary_routing_query_pattern_list = patterns(value, config::pattern_syntax::queries);
+        parameters.primary_routing_query_pattern_list =
+            patterns(value, config::pattern_syntax::queries);
     else if (name == "database_redirect_preference_list")
         parameters.database_redirect_preference_list = redirects(value);
     else if (name == "app_name_redirect_preference_list")
         parameters.app_name_redirect_preference_list = redirects(value);
-    else if (name == "backend_weight0") to.weights[0] = std::stod(value);
-    else if (name == "backend_weight1") to.weights[1] = std::stod(value);
+    else if (name == "backend_weight0")
+        to.weights[0] = std::stod(value);
+    else if (name == "backend_weight1")
+        to.weights[1] = std::stod(value);
 }
 
 setting read_setting(const std::string& config)
@@ -185,7 +198,8 @@ public:
 
     void run(std::string text)
     {
-        if (text.rfind("@", 0) == 0 || text.rfind("parse ", 0) == 0 || text.rfind("execp ", 0) == 0) return;
+        if (text.rfind("@", 0) == 0 || text.rfind("parse ", 0) == 0 || text.rfind("execp ", 0) == 0)
+            return;
         if (text.rfind("ext: ", 0) == 0) text = text.substr(5);
         const auto facts = analyze(text, {});
         for (const auto& statement : facts->statements) follow(statement, facts->is_multi());
@@ -203,8 +217,8 @@ private:
         case statement_kind::begin:
             if (traits.in_transaction) break;  // a warning, and nothing else
             traits.in_transaction = true;
-            traits.transaction_shareable =
-                !is_multi && !is_default_serializable_ && is_read_committed(statement.begin_isolation);
+            traits.transaction_shareable = !is_multi && !is_default_serializable_ &&
+                                           is_read_committed(statement.begin_isolation);
             break;
         case statement_kind::commit:
         case statement_kind::rollback:
@@ -223,7 +237,8 @@ private:
             break;
         default: break;
         }
-        if (statement.creates_temp || (statement.kind == statement_kind::select && statement.calls_set_config)) {
+        if (statement.creates_temp ||
+            (statement.kind == statement_kind::select && statement.calls_set_config)) {
             traits.session_pinned = true;
         }
     }
@@ -236,14 +251,15 @@ private:
     bool is_default_serializable_ = false;
 };
 
-std::string words(target where, const query_facts& facts, const session_traits& traits, bool is_balancing,
-                  int balanced_node)
+std::string words(target where, const query_facts& facts, const session_traits& traits,
+                  bool is_balancing, int balanced_node)
 {
     const auto& first = facts.first();
     if (where == target::local || traits.transaction_failed) return "none";
     const bool is_away = balanced_node == 1;
     if (where == target::balanced) return is_away ? "load-balance node" : "primary";
-    const bool is_end = first.kind == statement_kind::commit || first.kind == statement_kind::rollback;
+    const bool is_end =
+        first.kind == statement_kind::commit || first.kind == statement_kind::rollback;
     if (is_end && !traits.in_transaction && !traits.is_extended) return "primary";
     const bool is_all = first.destination == destination::all && !facts.is_multi();
     return is_all && is_balancing && is_away ? "all" : "primary";
@@ -254,11 +270,13 @@ std::string play(const routing_case& row)
 {
     const auto from = read_setting(row.at("config"));
     const rules rules(from.parameters);
-    const auto view = make_view(from, row.at("context").find("over threshold") != std::string::npos);
+    const auto view =
+        make_view(from, row.at("context").find("over threshold") != std::string::npos);
     std::string database = "rt";
     std::string application = "case";
     if (row.at("session").rfind("dbname=", 0) == 0) database = row.at("session").substr(7);
-    if (row.at("session").rfind("application_name=", 0) == 0) application = row.at("session").substr(17);
+    if (row.at("session").rfind("application_name=", 0) == 0)
+        application = row.at("session").substr(17);
     session_model session(rules);
     for (const auto& step : split(row.at("setup"), " ;; ")) {
         if (!row.at("setup").empty()) session.run(step);
@@ -302,8 +320,10 @@ TEST_CASE("Statements go where Pgpool-II sends them")
         const auto& id = row.at("id");
         const auto got = play(row);
         const bool is_same = got == row.at("destination") || got == row.at("destination_4_7");
-        INFO(id << ": " << row.at("statement") << " [" << row.at("setup") << "] [" << row.at("config") << "]");
-        INFO("here: " << got << ", Pgpool-II: " << row.at("destination") << ", " << row.at("destination_4_7"));
+        INFO(id << ": " << row.at("statement") << " [" << row.at("setup") << "] ["
+                << row.at("config") << "]");
+        INFO("here: " << got << ", Pgpool-II: " << row.at("destination") << ", "
+                      << row.at("destination_4_7"));
         const auto found = listed.find(id);
         if (found == listed.end()) {
             CHECK(is_same);

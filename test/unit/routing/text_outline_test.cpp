@@ -87,7 +87,8 @@ TEST_CASE("Tokens end where PostgreSQL ends them")
           list{"SELECT", "a", ".", "b", ",", "'it''s'", "FROM", "\"x\"\"y\""});
     CHECK(tokens_of("E'a\\'b' x") == list{"'a\\'b'", "x"});
     CHECK(tokens_of("'a\\' x") == list{"'a\\'", "x"});
-    CHECK(tokens_of("U&'a' U&\"b\" N'c' x'd' U & v") == list{"'a'", "\"b\"", "'c'", "'d'", "U", "&", "v"});
+    CHECK(tokens_of("U&'a' U&\"b\" N'c' x'd' U & v") ==
+          list{"'a'", "\"b\"", "'c'", "'d'", "U", "&", "v"});
     CHECK(tokens_of("$$a;b$$ $t$ $$ $t$ $1 a$$b$$ $") ==
           list{"$$a;b$$", "$t$ $$ $t$", "$1", "a$$b$$", "$"});
     CHECK(tokens_of("1.5e-3 .5 1..2 7") == list{"1.5e-3", ".5", "1", ".", ".2", "7"});
@@ -186,7 +187,8 @@ TEST_CASE("Whatever is just within the bounds is parsed or refused, never more")
 
 TEST_CASE("Brackets that don't match are counted and not followed")
 {
-    for (const char* unit : {"(", ")", "[", "]", "CASE ", "END ", "(]", "[)", "(CASE)", "CASE ( END "}) {
+    for (const char* unit :
+         {"(", ")", "[", "]", "CASE ", "END ", "(]", "[)", "(CASE)", "CASE ( END "}) {
         INFO(unit);
         CHECK_FALSE(analyze("SELECT " + repeated(unit, 5'000), {})->is_parsed);
         CHECK_FALSE(analyze("SELECT 1" + repeated(unit, 50), {})->is_parsed);
