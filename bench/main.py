@@ -207,7 +207,7 @@ class Bench:
                 say(f"valgrind: {workload.key}, {kind.key}")
                 try:
                     few, many = (self.instructions_of(kind, workload, n) for n in workload.counted)
-                except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+                except (RuntimeError, OSError, subprocess.SubprocessError) as error:
                     self.failed(f"valgrind: {workload.key}", kind, error)  # its row stays
                     continue
                 transactions = workload.clients * (workload.counted[1] - workload.counted[0])

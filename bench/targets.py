@@ -7,11 +7,13 @@ come, so that none is limited by its pool.
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import servers
+import wire
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,22 @@ class Proxy:
         self.process = servers.start([*(wrapper or []), *kind.command(site)], log, directory)
         try:
             servers.wait_until_open(self.port, self.process, log)
+            self._wait_until_serving()
         except BaseException:  # a signal too: nobody else knows this process yet
             self.stop()
             raise
+
+    def _wait_until_serving(self) -> None:
+        """Returns once a session is let in: an open port may come before the servers are known."""
+        give_up = time.monotonic() + 30
+        while True:
+            try:
+                wire.Client(self.port, servers.DATABASE).close()
+                return
+            except (OSError, wire.ServerError) as error:
+                if time.monotonic() > give_up:
+                    raise RuntimeError(f"{self.kind.key} lets nobody in: {error}") from error
+                time.sleep(0.05)
 
     @property
     def pid(self) -> int | None:

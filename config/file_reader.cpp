@@ -166,7 +166,8 @@ int file_reader::load_bytes(const std::string& path, std::string& bytes)
                                                                &std::fclose);
     if (!file) return errno;
     std::array<char, 65536> block{};
-    while (const auto count = std::fread(block.data(), 1, block.size(), file.get())) {
+    for (std::size_t count = block.size(); count == block.size();) {
+        count = std::fread(block.data(), 1, block.size(), file.get());
         bytes.append(block.data(), count);
         bytes_read_ += count;
         if (bytes_read_ > bytes_max) return EFBIG;

@@ -173,7 +173,7 @@ void cluster_state::note_answered(record& node, observation& seen)
         if (is_raw() && main_ >= 0 && main_ != node.config.id && !is_usable(main_)) return;
         node.is_down = false;
         node.was_connected = true;
-        tell(cluster_event::kind::node_up, node);
+        node.has_returned = true;
     }
     if (!is_raw() && node.facts.in_recovery && !was_standby) {
         tell(cluster_event::kind::standby_found, node);
@@ -335,6 +335,7 @@ void cluster_state::settle(moment when)
     primary_ = choose_primary(when.now);
     had_primary_ = had_primary_ || primary_ >= 0;
     learn_from_primary();
+    tell_returns();
     if (primary_ != before) tell_primary(before);
     tell_fitness();
     tell_search(when.now);
@@ -347,6 +348,15 @@ void cluster_state::tell(cluster_event::kind what, const record& node, std::stri
                        .other_node = primary_,
                        .place = place_of(node.config),
                        .cause = std::move(cause)});
+}
+
+void cluster_state::tell_returns()
+{
+    for (auto& node : records_) {
+        const bool is_news = std::exchange(node.has_returned, false);
+        // One that may not serve is told of by its fitness.
+        if (is_news && fitness_of(node) == fitness::fit) tell(cluster_event::kind::node_up, node);
+    }
 }
 
 std::string cluster_state::why_lost(const record& node) const

@@ -72,6 +72,7 @@ private:
         bool is_seen = false;        // looked at, with whatever end
         bool has_facts = false;      // it has answered
         bool is_down = false;        // too many looks in a row found nobody
+        bool has_returned = false;   // just now, and the log has not been told
         bool was_connected = false;  // "up", not "waiting", while it is valid
         verdict last = verdict::absent;
         server_facts facts{};      // of the last answer
@@ -113,6 +114,7 @@ private:
     void settle(moment when);
     void tell(cluster_event::kind what, const record& node, std::string cause = {});
     std::string why_lost(const record& node) const;
+    void tell_returns();
     void tell_primary(int before);
     void tell_fitness();
     void tell_search(clock::time_point now);

@@ -6,8 +6,10 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <memory>
 #include <string>
 
 namespace pgtorii::runtime {
@@ -40,8 +42,6 @@ task_group::~task_group()
 void task_group::adopt(awaitable<void> body)
 {
     const auto task = tasks_.emplace(tasks_.end());
-    // The handler has no executor of its own, so that a cancel is emitted at once and not posted:
-    // what is posted could outlive the signal.
     auto handler = [this, task](const std::exception_ptr& failure) { on_end(task, failure); };
     boost::asio::co_spawn(home_, std::move(body),
                           boost::asio::bind_cancellation_slot(task->slot(), std::move(handler)));
@@ -58,7 +58,11 @@ void task_group::on_end(task_list::iterator task, const std::exception_ptr& fail
             log::write(config::message_level::error, {}, line);
         }
     }
-    tasks_.erase(task);
+    // A cancel from outside the running context is posted, and points to the signal: the signal
+    // must outlive it.
+    const auto ended = std::make_shared<task_list>();
+    ended->splice(ended->begin(), tasks_, task);
+    boost::asio::post(home_, [ended] {});
     if (tasks_.empty()) ended_.cancel();
 }
 

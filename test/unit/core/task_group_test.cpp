@@ -96,7 +96,8 @@ TEST_CASE("join of a group without tasks does not wait")
     CHECK(is_joined);
 }
 
-TEST_CASE("A task that was stopped before it ran never runs, and frees what it held")
+TEST_CASE("A task that is stopped before it ran gets no further than its first wait, and frees "
+          "what it held")
 {
     boost::asio::io_context context{1};
     const auto home = context.get_executor();
@@ -109,8 +110,7 @@ TEST_CASE("A task that was stopped before it ran never runs, and frees what it h
             timer pause(home);
             pause.expires_after(0s);
             const auto outcome = co_await pause.async_wait(tuple_token);
-            static_cast<void>(outcome);
-            has_waited = true;
+            has_waited = !std::get<0>(outcome);
         });
     };
     SECTION("stopped after it was spawned")
