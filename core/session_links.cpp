@@ -514,20 +514,16 @@ void client_session::drop_link(server_link& link)
 /// Reads a link that the client has left in the middle of something, until it owes nothing.
 task<> client_session::drain(server_link& link)
 {
-    bool goes_on = link.transport.is_open() && stream_bytes_ == 0;
-    if (goes_on && is_open_ended_) {
-        // The client left inside a unit: end it, so that the server comes to its ReadyForQuery.
-        if (link.ledger.is_copying_in()) {
-            home_.replies.copy_fail("the client has gone");
-            link.ledger.copy_ended();
-        }
-        if (link.ledger.awaits_sync()) {
-            home_.replies.sync();
-            link.ledger.expect(protocol::expected_kind::sync, own_tag, true);
-        }
+    // A message that was cut can't be ended. An extended unit without its Sync could: but a Sync would commit what the
+    // client has not asked to be committed, where the server rolls back when the connection closes.
+    bool goes_on = link.transport.is_open() && stream_bytes_ == 0 && !link.ledger.awaits_sync();
+    if (goes_on && link.ledger.is_copying_in()) {
+        home_.replies.copy_fail("the client has gone");
+        link.ledger.copy_ended();
         write_link(link, home_.replies.bytes());
         home_.replies.clear();
     }
+    is_open_ended_ = false;
     is_own_work_ = true;
     while (goes_on && (!link.ledger.is_idle() || link.cancels_under_way > 0) && !is_ending_) {
         goes_on = pump(link);

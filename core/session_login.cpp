@@ -76,9 +76,9 @@ task<bool> client_session::read_startup(protocol::startup_result& asked)
         using kind = protocol::startup_result::kind;
         switch (packet.what) {
         case kind::need_more:
+            flush_client();
             if (deadline_has_passed_ || is_over()) co_return false;  // silently, as PostgreSQL
             note(co_await events_);
-            flush_client();
             continue;
         case kind::ssl_request:
         case kind::gssenc_request: {
@@ -224,8 +224,8 @@ task<bool> client_session::relay_challenge(server_link& link, std::span<const st
             if (!input_.has_room()) input_.prepare(header->total());
         }
         flush_client();
-        note(co_await events_);
         if (is_over() || deadline_has_passed_) co_return false;
+        note(co_await events_);
     }
 }
 

@@ -55,13 +55,12 @@ task<> client_session::serve()
         bool is_lost = false;
         for (;;) {
             is_lost = !pump(*link);
-            if (is_lost || (link->ledger.is_idle() && !is_open_ended_)) break;
+            if (is_lost || is_over() || (link->ledger.is_idle() && !is_open_ended_)) break;
             note(co_await events_);
             if (cancel_is_requested_) {
                 cancel_is_requested_ = false;
                 send_cancel(*link);
             }
-            if (is_over()) break;
         }
         is_in_unit_ = false;
         if (is_over()) {

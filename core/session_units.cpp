@@ -243,7 +243,9 @@ client_session::route client_session::route_extended(unit what)
             if (!is_simple) {
                 may_balance = false;
             } else if (may_balance) {
-                const auto each = routing::decide(*item.statement->facts, traits(), *home_.view, *home_.rules);
+                auto known = traits();
+                known.is_extended = true;
+                const auto each = routing::decide(*item.statement->facts, known, *home_.view, *home_.rules);
                 if (each.target != target::balanced) may_balance = false;
                 why = each;
             }
@@ -360,8 +362,8 @@ void client_session::count_statements(const server_link& link, const routing::qu
 /// What the session has to remember of statements that are about to be sent.
 void client_session::note_sent(const routing::query_facts& facts)
 {
+    if (routing::counts_as_write(facts, *home_.rules)) unit_writes_ = true;
     for (const auto& each : facts.statements) {
-        if (each.counts_as_write) unit_writes_ = true;
         if (!each.is_read) unit_is_read_ = false;
         if (each.kind == statement_kind::commit) unit_commits_ = true;
     }
