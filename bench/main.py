@@ -4,7 +4,6 @@ import argparse
 import re
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -12,17 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import accounting
+import bulk_client
+import harness
 import report
 import servers
 import targets
-import wire
 import workloads
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENTS_MAX = 80  # what the proxies of the timed runs are set up for
 SECONDS_PER_RUN = 1
 BEGIN = time.monotonic()
-BUDGET_SECONDS = {"quick": 112, "full": 460}
+BUDGET_SECONDS = {"quick": 105, "full": 460}
 
 
 @dataclass
@@ -50,7 +50,7 @@ def say(text: str) -> None:
 class Bench:
     """One run on one cluster."""
 
-    def __init__(self, plan: Plan, cluster: servers.Cluster):
+    def __init__(self, plan: Plan, cluster: harness.Cluster):
         self.plan = plan
         self.cluster = cluster
         self.results = report.Results()
@@ -82,12 +82,12 @@ class Bench:
 
     def warm_up(self, proxy: targets.Proxy) -> None:
         """Lets a proxy open all its server connections: to open one takes a server milliseconds."""
-        clients: list[wire.Client] = []
+        clients: list[bulk_client.Client] = []
         try:
             for _ in range(CLIENTS_MAX):
-                clients.append(wire.Client(proxy.port, servers.DATABASE))
+                clients.append(bulk_client.Client(proxy.port, servers.DATABASE))
                 clients[-1].query("SELECT 1")
-        except (OSError, wire.ServerError) as error:
+        except (OSError, bulk_client.ServerError) as error:
             say(f"{proxy.kind.key} failed to warm up after {len(clients)} clients: {error}")
         finally:
             for client in clients:
@@ -128,7 +128,7 @@ class Bench:
                 sample = workload.run(proxy.port, self.plan.is_quick)
             else:
                 sample = workload.run(proxy.port, self.scripts, SECONDS_PER_RUN)
-        except (RuntimeError, OSError, wire.ServerError, subprocess.TimeoutExpired) as error:
+        except (RuntimeError, OSError, bulk_client.ServerError, subprocess.TimeoutExpired) as error:
             self.failed(workload.key, proxy.kind, error)
             return
         measures = {"rate": sample.rate, "latency_ms": sample.latency_ms}
@@ -178,16 +178,16 @@ class Bench:
                 try:
                     grown = self.memory_with(kind, idle, many) - self.memory_with(kind, idle, 1)
                     self.results.add(idle.key, kind.key, 0, {"bytes": grown / (many - 1)})
-                except (RuntimeError, OSError, wire.ServerError) as error:
+                except (RuntimeError, OSError, bulk_client.ServerError) as error:
                     self.failed(idle.key, kind, error)
 
     def memory_with(self, kind: targets.Kind, idle: workloads.Idle, clients: int) -> int:
         """Memory of a new proxy while `clients` clients are connected."""
         proxy = self.start(kind, clients)
-        connected: list[wire.Client] = []
+        connected: list[bulk_client.Client] = []
         try:
             for _ in range(clients):
-                connected.append(wire.Client(proxy.port, servers.DATABASE))
+                connected.append(bulk_client.Client(proxy.port, servers.DATABASE))
                 if idle.sql:
                     connected[-1].query(idle.sql)
             return accounting.memory_bytes(proxy.pid)
@@ -316,22 +316,22 @@ def main() -> int:
     options = parse(sys.argv[1:])
     plan = make_plan(options)
     raise_file_limit()
-    for sign in (signal.SIGTERM, signal.SIGHUP):
-        # An exception, so that every finally below runs.
-        signal.signal(sign, lambda number, _frame: sys.exit(128 + number))
-    cluster = servers.Cluster()
+    harness.install_clean_up()
     try:
         say("making a primary and a standby")
-        cluster.make(scale=10)
-        bench = Bench(plan, cluster)
-        bench.run()
+        cluster = servers.make_cluster(scale=10)
+        try:
+            bench = Bench(plan, cluster)
+            bench.run()
+        finally:
+            servers.stop_cluster(cluster)
     except KeyboardInterrupt:
         return 130
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError, subprocess.SubprocessError) as error:
         say(str(error))
         return 1
     finally:
-        cluster.close()
+        harness.clean_up()
     rows = [*plan.workloads, *plan.idle]
     print(report.table(bench.results, rows, plan.kinds))
     if options.json:

@@ -7,13 +7,13 @@ come, so that none is limited by its pool.
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import bulk_client
+import harness
 import servers
-import wire
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ listen_addresses = '127.0.0.1'
 port = {site.port}
 socket_dir = '{site.directory}'
 pcp_listen_addresses = '127.0.0.1'
-pcp_port = {servers.find_port()}
+pcp_port = {harness.hold_port()}
 pcp_socket_dir = '{site.directory}'
 wd_ipc_socket_dir = '{site.directory}'
 pid_file_name = '{site.directory}/pgpool.pid'
@@ -122,25 +122,22 @@ KINDS = (
 class Proxy:
     """A running program of one kind, or the primary itself for the kind without one."""
 
-    def __init__(self, kind: Kind, cluster: servers.Cluster, clients: int, program: Path | None,
+    def __init__(self, kind: Kind, cluster: harness.Cluster, clients: int, program: Path | None,
                  wrapper: list[str] | None = None):
         """Starts it for `clients` clients, under the command `wrapper` if one is given."""
         self.kind = kind
         self.process: subprocess.Popen | None = None
-        self.port = cluster.ports[0]
+        self.port = cluster.primary.port
         if kind.command is None:
             return
-        self.port = servers.find_port()
-        directory = cluster.directory / f"{kind.key}-{self.port}"
-        directory.mkdir()
-        directory.chmod(0o755)
-        if servers.as_owner():
-            shutil.chown(directory, servers.OWNER, servers.OWNER)
-        site = Site(directory, self.port, cluster.ports, clients, program)
-        log = directory / "output.log"
-        self.process = servers.start([*(wrapper or []), *kind.command(site)], log, directory)
+        self.port = harness.hold_port()
+        directory = harness.make_directory()
+        server_ports = [server.port for server in cluster.servers]
+        site = Site(directory, self.port, server_ports, clients, program)
+        self.log = harness.LogFile(directory / "output.log")
+        self.process = harness.start_process([*(wrapper or []), *kind.command(site)],
+                                             self.log.path, as_owner=True)
         try:
-            servers.wait_until_open(self.port, self.process, log)
             self._wait_until_serving()
         except BaseException:  # a signal too: nobody else knows this process yet
             self.stop()
@@ -148,15 +145,17 @@ class Proxy:
 
     def _wait_until_serving(self) -> None:
         """Returns once a session is let in: an open port may come before the servers are known."""
-        give_up = time.monotonic() + 30
-        while True:
+        def lets_in() -> bool:
             try:
-                wire.Client(self.port, servers.DATABASE).close()
-                return
-            except (OSError, wire.ServerError) as error:
-                if time.monotonic() > give_up:
-                    raise RuntimeError(f"{self.kind.key} lets nobody in: {error}") from error
-                time.sleep(0.05)
+                bulk_client.Client(self.port, servers.DATABASE).close()
+                return True
+            except (OSError, bulk_client.ServerError):
+                return False
+
+        try:
+            harness.wait_until(lets_in, "a client is let in", alive=self.process)
+        except AssertionError as error:
+            raise RuntimeError(f"{self.kind.key}: {error}\n{self.log.since()[-2000:]}") from None
 
     @property
     def pid(self) -> int | None:
@@ -164,6 +163,12 @@ class Proxy:
         return self.process.pid if self.process else None
 
     def stop(self) -> None:
-        """Ends it, with all it started."""
-        if self.process:
-            servers.stop(self.process, self.kind.stop_signal)
+        """Ends it, with all it started: by its own signal, or by force if that takes too long."""
+        if not self.process:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(self.kind.stop_signal)
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            harness.kill_tree(self.process)

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import bulk_client
 import servers
-import wire
 
 MANY_COUNTED = (20, 120)
 SCRIPTS = {
@@ -61,7 +61,10 @@ def _run_pgbench(command: list[str], timeout: float) -> Sample:
         raise RuntimeError(complaints[0] if complaints else "pgbench failed")
 
     def number(pattern: str) -> float:
-        return float(re.search(pattern, done.stdout)[1])
+        found = re.search(pattern, done.stdout)
+        if not found:  # pgbench leaves the rate out then
+            raise RuntimeError("no transaction ended in time")
+        return float(found[1])
 
     return Sample(number(r"actually processed: (\d+)"), number(r"\btps = ([\d.]+)"),
                   number(r"latency average = ([\d.]+)"))
@@ -84,7 +87,7 @@ class Bulk:
     def run(self, port: int, is_quick: bool) -> Sample:
         """Moves all of it once; the time counts from the statement on."""
         rows = self.megabytes * 1_000_000 // self.row_bytes // (5 if is_quick else 1)
-        client = wire.Client(port, servers.DATABASE)
+        client = bulk_client.Client(port, servers.DATABASE)
         begin = time.monotonic()
         if self.is_copy_in:
             row = b"%d\t%s\n" % (4242, b"x" * (self.row_bytes - 6))

@@ -57,6 +57,7 @@ task<> client_session::run()
     }
     deadline_.disarm();
     if (!client_is_gone_) flush_client();
+    if (settings_->log_disconnections && has_key_) log_end();
     client_.close();
     input_.consume(input_.size());
     output_.clear();
@@ -160,6 +161,16 @@ void client_session::send_fatal(const protocol::pg_error& error)
     fatal.severity = "FATAL";
     home_.replies.error_response(fatal);
     send_replies();
+}
+
+void client_session::log_end() const
+{
+    const auto length = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - began_);
+    const auto seconds = length.count() / 1000;
+    log(config::message_level::log,
+        fmt::format("frontend disconnection: session time: {}:{:02}:{:02}.{:03} user={} database={} host={} port={}",
+                    seconds / 3600, seconds / 60 % 60, seconds % 60, length.count() % 1000, user_, database_, peer_host_,
+                    peer_port_));
 }
 
 void client_session::log(config::message_level level, std::string_view message,

@@ -109,6 +109,7 @@ private:
     void send_error(const protocol::pg_error& error);
     void send_fatal(const protocol::pg_error& error);
     void log(config::message_level level, std::string_view message, std::string_view detail = {}) const;
+    void log_end() const;
     bool is_over() const { return client_is_gone_ || is_ending_; }
     char status_for_client() const { return transaction_status_; }
 
@@ -148,7 +149,7 @@ private:
     void skip_unit(const unit& what);
     void log_client_messages(const unit& what);
     void log_client_message(char type, std::span<const std::byte> body) const;
-    void log_node_statement(const server_link& link, std::string_view prefix, std::string_view text) const;
+    void log_node_statement(const server_link& link, std::string_view prefix, std::string_view text);
     void count_statements(const server_link& link, const routing::query_facts& facts);
 
     // session_forward.cpp
@@ -200,6 +201,7 @@ private:
     runtime::task<> root_;
 
     // Who it is.
+    const clock::time_point began_ = clock::now();
     std::string peer_host_;
     int peer_port_;
     std::string user_;

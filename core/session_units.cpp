@@ -398,6 +398,11 @@ void client_session::send_query(server_link& link, unit what)
         note_sent(*facts_);
         has_effects_ = has_effects(*facts_);
         if (has_effects_) effects_text_ = sql;
+        if (settings_->log_statement) log(config::message_level::log, fmt::format("statement: {}", sql));
+        if (!facts_->is_parsed) {
+            log(config::message_level::log,
+                fmt::format("Unable to parse the query: \"{}\" from client {}({})", sql, peer_host_, peer_port_));
+        }
         log_node_statement(link, {}, sql);
     } else {
         // Too long to be looked at: a write, with effects that nobody knows.
@@ -500,6 +505,9 @@ void client_session::expect_item(server_link& link, const unit_item& item)
         if (item.statement && item.statement->facts) {
             count_statements(link, *item.statement->facts);
             note_sent(*item.statement->facts);
+            if (settings_->log_statement) {
+                log(config::message_level::log, fmt::format("statement: {}", item.statement->text));
+            }
             log_node_statement(link, prefix_of('E'), item.statement->text);
         } else {
             unit_writes_ = true;
@@ -620,12 +628,19 @@ void client_session::log_client_message(char type, std::span<const std::byte> bo
         fmt::format("{} message from frontend.", protocol::name_of(protocol::direction::from_client, type)), detail);
 }
 
-void client_session::log_node_statement(const server_link& link, std::string_view prefix,
-                                        std::string_view text) const
+void client_session::log_node_statement(const server_link& link, std::string_view prefix, std::string_view text)
 {
-    if (!settings_->log_per_node_statement) return;
-    log(config::message_level::log, fmt::format("DB node id: {} backend pid: {} statement: {}{}", link.node(),
-                                                link.backend_pid, prefix, text));
+    if (settings_->log_per_node_statement) {
+        log(config::message_level::log, fmt::format("DB node id: {} backend pid: {} statement: {}{}", link.node(),
+                                                    link.backend_pid, prefix, text));
+    }
+    if (settings_->notice_per_node_statement) {
+        protocol::message_buffer notice;
+        notice.notice_response({.severity = "NOTICE",
+                                .sqlstate = "00000",
+                                .message = fmt::format("DB node id: {} statement: {}{}", link.node(), prefix, text)});
+        send_client(notice.bytes());
+    }
 }
 
 }  // namespace pgtorii::core

@@ -1,17 +1,17 @@
 #include "core/runtime/log.hpp"
 
 #include "core/runtime/log_file.hpp"
+#include "core/runtime/log_sinks.hpp"
 #include "core/runtime/log_text.hpp"
 
 #include <fmt/format.h>
+#include <spdlog/logger.h>
 
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <mutex>
-#include <optional>
-#include <syslog.h>
 #include <unistd.h>
 
 namespace pgtorii::runtime::log {
@@ -19,44 +19,6 @@ namespace pgtorii::runtime::log {
 namespace {
 
 constexpr const char* default_prefix = "%m: %a pid %p: ";
-
-int syslog_priority(config::message_level level)
-{
-    using enum config::message_level;
-    switch (level) {
-    case debug5:
-    case debug4:
-    case debug3:
-    case debug2:
-    case debug1: return LOG_DEBUG;
-    case log:
-    case info: return LOG_INFO;
-    case notice:
-    case warning: return LOG_NOTICE;
-    case error: return LOG_WARNING;
-    case fatal: return LOG_ERR;
-    case panic: return LOG_CRIT;
-    }
-    return LOG_INFO;
-}
-
-int syslog_facility(config::facility which)
-{
-    constexpr int codes[] = {LOG_LOCAL0, LOG_LOCAL1, LOG_LOCAL2, LOG_LOCAL3,
-                             LOG_LOCAL4, LOG_LOCAL5, LOG_LOCAL6, LOG_LOCAL7};
-    return codes[static_cast<std::size_t>(which)];
-}
-
-/// Nobody is left to be told when standard error fails.
-void write_stderr(std::string_view text)
-{
-    while (!text.empty()) {
-        const auto written = ::write(STDERR_FILENO, text.data(), text.size());
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) return;
-        text.remove_prefix(static_cast<std::size_t>(written));
-    }
-}
 
 /// A relative log_directory is taken from the directory of the start, also after a daemon left it.
 log_file_settings file_settings(const config::settings& values, const std::filesystem::path& start)
@@ -71,9 +33,13 @@ log_file_settings file_settings(const config::settings& values, const std::files
 
 constinit std::atomic<config::message_level> log_min_messages{config::message_level::warning};
 
-/// The log of this process.
+/// The log of this process. spdlog's loggers are safe to write to from several threads, but not
+/// while their sinks change, so one mutex guards it all.
 class journal {
 public:
+    // What is logged, log_min_messages decides: LOG has no place among spdlog's levels.
+    journal() { logger_.set_level(spdlog::level::trace); }
+
     void write(config::message_level level, const origin& from, const entry& what,
                const std::source_location& where)
     {
@@ -87,8 +53,7 @@ public:
         prefix_ = line_prefix{values.log_line_prefix};
         verbosity_ = values.log_error_verbosity;
         if (values.logging_collector) use_file(values);
-        writes_stderr_ = values.log_destination.contains("stderr");
-        use_syslog(values);
+        use_destinations(values);
         log_min_messages.store(values.log_min_messages, std::memory_order_relaxed);
     }
 
@@ -113,16 +78,7 @@ private:
         when_.pid = ::getpid();
         text_.clear();
         append_entry(text_, prefix_, when_, level, from, what, verbosity_, where);
-
-        if (writes_stderr_) {
-            write_stderr(text_);
-            if (file_) file_->count(text_.size());
-        }
-        if (writes_syslog_) {
-            for (const auto& chunk : syslog_chunks(++syslog_sequence_, text_)) {
-                ::syslog(syslog_priority(level), "%s", chunk.c_str());
-            }
-        }
+        logger_.log(now, {}, carrier_level(level), text_);
     }
 
     void rotate_file(std::time_t now)
@@ -149,17 +105,20 @@ private:
         put(config::message_level::log, {.application = "logger"},
             {.message = "redirecting log output to logging collector process", .hint = hint},
             std::source_location::current());
-        file_.emplace(std::move(settings), now);
+        file_ = std::make_shared<log_file>(std::move(settings), now);
     }
 
-    void use_syslog(const config::settings& values)
+    void use_destinations(const config::settings& values)
     {
-        if (writes_syslog_) ::closelog();
-        writes_syslog_ = values.log_destination.contains("syslog");
-        if (!writes_syslog_) return;
-        syslog_ident_ = values.syslog_ident;  // openlog keeps the pointer
-        ::openlog(syslog_ident_.c_str(), LOG_PID | LOG_NDELAY | LOG_NOWAIT,
-                  syslog_facility(values.syslog_facility));
+        auto& sinks = logger_.sinks();
+        sinks.clear();  // which closes syslog, before it may be opened anew
+        if (values.log_destination.contains("stderr")) {
+            sinks.push_back(file_ ? file_ : std::make_shared<stderr_sink>());
+        }
+        if (values.log_destination.contains("syslog")) {
+            sinks.push_back(std::make_shared<syslog_sink>(
+                values.syslog_ident, values.syslog_facility, syslog_sequence_));
+        }
     }
 
     std::mutex mutex_;
@@ -168,11 +127,9 @@ private:
     line_prefix prefix_{default_prefix};
     line_prefix::moment when_;
     config::verbosity verbosity_ = config::verbosity::default_;
-    bool writes_stderr_ = true;
-    bool writes_syslog_ = false;
-    std::string syslog_ident_;
+    std::shared_ptr<log_file> file_;
     std::uint64_t syslog_sequence_ = 0;
-    std::optional<log_file> file_;
+    spdlog::logger logger_{"pgtorii", std::make_shared<stderr_sink>()};
     std::string text_;
 };
 

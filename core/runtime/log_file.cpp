@@ -96,6 +96,12 @@ std::string log_file::rotate(std::time_t now)
     return {};
 }
 
+void log_file::sink_it_(const spdlog::details::log_msg& message)
+{
+    stderr_sink::sink_it_(message);
+    count(message.payload.size());
+}
+
 void log_file::open(const log_file_settings& values, std::time_t now, bool may_truncate)
 {
     if (::mkdir(values.directory.c_str(), 0700) != 0 && errno != EEXIST) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "core/runtime/log_sinks.hpp"
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -18,8 +20,8 @@ struct log_file_settings {
     bool truncates_on_rotation = false;
 };
 
-/// The file that standard error is sent to. The log's mutex guards it.
-class log_file {
+/// The file that standard error is sent to, as a sink. The log's mutex guards what is public here.
+class log_file final : public stderr_sink {
 public:
     /// Opens the file that `now` names, makes its directory if it is missing, and turns standard
     /// error to it. Throws bad_destination.
@@ -40,6 +42,7 @@ public:
     const std::string& path() const { return path_; }
 
 private:
+    void sink_it_(const spdlog::details::log_msg& message) override;
     void open(const log_file_settings& values, std::time_t now, bool may_truncate);
     void set_next_rotation(std::time_t now);
 

@@ -113,6 +113,13 @@ def kill_tree(process: subprocess.Popen) -> None:
         process.wait()
 
 
+def kill_programs(program: Path) -> None:
+    """Ends all processes of one program that we have started: whoever waits for them waits no longer."""
+    for process in _processes:
+        if process.args[0] == str(program):
+            kill_tree(process)
+
+
 def clean_up() -> None:
     """Kills what was started and removes what was made. Safe to call at any time, and twice."""
     while _processes:
@@ -138,6 +145,17 @@ def make_directory() -> Path:
     return directory
 
 
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+HAS_IPV6 = has_ipv6()
+
+
 def hold_port() -> int:
     """A loopback port that is free, and that no other test program will take while this one lives.
 
@@ -148,12 +166,13 @@ def hold_port() -> int:
         holder = socket.socket(socket.AF_UNIX)
         try:
             holder.bind(f"\0pgtorii-test-port-{port}")
-            with socket.create_server(("127.0.0.1", port)), socket.create_server(("::1", port), family=socket.AF_INET6):
+            with socket.create_server(("127.0.0.1", port)):
                 pass
-        except OSError as refused:
+            if HAS_IPV6:
+                with socket.create_server(("::1", port), family=socket.AF_INET6):
+                    pass
+        except OSError:
             holder.close()
-            if refused.errno not in (98, 13):
-                raise
             continue
         _held_ports.append(holder)
         return port
@@ -373,8 +392,8 @@ class Cluster:
         return self.servers[1:]
 
     def wait_for_replay(self) -> None:
-        """Returns when all standbys that run have replayed what the primary has written."""
-        end = self.primary.one("SELECT pg_current_wal_insert_lsn()")
+        """Returns when all standbys that run have replayed what was committed on the primary."""
+        end = self.primary.one("SELECT pg_current_wal_flush_lsn()")
         for standby in self.standbys:
             if standby.process.poll() is not None:
                 continue

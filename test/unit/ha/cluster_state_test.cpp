@@ -231,9 +231,16 @@ TEST_CASE("A server of another cluster")
         CHECK(cluster.view().primary == -1);
         CHECK(cluster.node(1).status == node_status::down);
     }
+    SECTION("does not stay the primary in the place of ours")
+    {
+        cluster.see(answers(0, false, 1, 8));
+        CHECK(cluster.view().primary == -1);
+        CHECK(cluster.node(0).status == node_status::down);
+    }
     SECTION("is the primary when it has taken the place of all of ours")
     {
-        cluster.see_all({absent(1), absent(2), answers(0, false, 1, 8)});
+        cluster.see_all({primary(0, 5), absent(1), absent(2), answers(0, false, 1, 8)});
+        cluster.see(answers(0, false, 1, 8));
         CHECK(cluster.view().primary == 0);
         CHECK(cluster.node(0).is_valid());
         cluster.see(answers(1, true, 1, 8));

@@ -1,12 +1,13 @@
-"""A client of the PostgreSQL protocol, as small as bulk transfer and idle connections need.
+"""A client of the PostgreSQL protocol for bulk transfer and for idle connections.
 
 psql and a driver would keep whole results in memory and use more CPU time than the proxy between.
 """
 
 import socket
-import struct
 
-READY = b"Z\x00\x00\x00\x05"
+import wire
+
+READY = wire.message(b"Z", b"I")[:5]  # the transaction state follows
 COPY_CHUNK_BYTES = 8192  # as psql's \copy sends
 
 
@@ -21,42 +22,35 @@ class Client:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray(1 << 20)
-        parameters = f"user\0postgres\0database\0{database}\0application_name\0bench\0\0".encode()
-        self.socket.sendall(struct.pack("!ii", len(parameters) + 8, 196608) + parameters)
+        self.socket.sendall(wire.start_up(user="postgres", database=database))
         self._until_ready()
 
     def close(self) -> None:
         try:
-            self.socket.sendall(b"X\x00\x00\x00\x04")
+            self.socket.sendall(wire.message(b"X"))
         except OSError:
             pass  # the server side may have gone first
         self.socket.close()
 
     def query(self, sql: str) -> int:
         """Runs `sql` and throws its result away; gives the bytes received."""
-        self._send_query(sql)
+        self.socket.sendall(wire.query(sql))
         return self._until_ready()
 
     def copy_in(self, sql: str, row: bytes, row_count: int) -> int:
         """Sends `row_count` times the line `row` to a COPY FROM STDIN; gives the bytes sent."""
-        self._send_query(sql)
+        self.socket.sendall(wire.query(sql))
         answer = self.socket.recv(8192)
         if answer[:1] != b"G":
             raise ServerError(_error_text(answer))
         rows_per_chunk = max(1, COPY_CHUNK_BYTES // len(row))
-        body = row * rows_per_chunk
-        chunk = b"d" + struct.pack("!i", len(body) + 4) + body
-        batch = chunk * 64
+        batch = wire.message(b"d", row * rows_per_chunk) * 64
         batch_count = max(1, row_count // (rows_per_chunk * 64))
         for _ in range(batch_count):
             self.socket.sendall(batch)
-        self.socket.sendall(b"c\x00\x00\x00\x04")
+        self.socket.sendall(wire.message(b"c"))
         self._until_ready()
         return batch_count * len(batch)
-
-    def _send_query(self, sql: str) -> None:
-        text = sql.encode() + b"\0"
-        self.socket.sendall(b"Q" + struct.pack("!i", len(text) + 4) + text)
 
     def _until_ready(self) -> int:
         """Reads until ReadyForQuery ends the stream; an error in the first bytes is raised.
