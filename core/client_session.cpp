@@ -53,6 +53,7 @@ task<> client_session::run()
     } catch (const std::exception& failure) {
         log(config::message_level::error, "session ended by an internal error", failure.what());
         for (auto& link : links_) link->is_spoiled = true;
+        home_.replies.clear();  // half an answer in it must never reach another client
         client_is_gone_ = true;
     }
     deadline_.disarm();

@@ -61,6 +61,10 @@ public:
 private:
     /// The ledger tag of what the session sends for itself and keeps no row for.
     static constexpr std::uint32_t own_tag = 0xffff'ffff;
+    /// The statement id of a name on a link of which it isn't known what it stands for there.
+    static constexpr std::uint64_t unknown_statement = 0;
+    /// How much of a long Bind or Parse is looked at for names.
+    static constexpr std::size_t name_bytes_max = 4096;
 
     enum event : std::uint32_t {
         event_client_in = 1,
@@ -92,6 +96,7 @@ private:
         std::uint32_t name_bytes = 0;  ///< Length of the name of the statement (P, D, C) or portal (B, E): zero is unnamed.
         bool names_portal = false;
         prepared_ptr statement;  ///< Null: not known here; the server will say so.
+        prepared_ptr conflict;   ///< Of a Parse: the statement that has its name already.
     };
 
     struct route {
@@ -125,12 +130,17 @@ private:
     runtime::task<> serve();
     route route_unit(const unit& what);
     bool on_idle_events();
+    bool has_readable_link() const;
+    bool is_message_under_way() const;
+    bool has_state_at(int node);
     bool lose_link(server_link& link);
 
     // session_units.cpp
     unit next_unit();
     unit next_extended();
     unit_item read_item(protocol::frame_header header, std::size_t at);
+    unit_item read_item_head(protocol::frame_header header);
+    std::size_t whole_bytes() const;
     prepared_ptr statement_of(const protocol::parse_message& parse);
     route route_query(std::string_view sql);
     route route_extended(unit what);
@@ -142,6 +152,8 @@ private:
     void expect_item(server_link& link, const unit_item& item);
     const prepared_statement* item_statement(const unit_item& item) const;
     bool needs_statement(const server_link& link, const unit_item& item) const;
+    bool needs_close(const server_link& link, const unit_item& item) const;
+    void close_on_link(server_link& link, const std::string& name);
     void bring_statement(server_link& link, const prepared_statement& statement);
     void begin_unit();
     void note_sent(const routing::query_facts& facts);
@@ -174,7 +186,12 @@ private:
     // session_links.cpp
     server_link* link_to(int node);
     server_link* ready_link(int node);
+    enum class readiness_of_link : std::uint8_t { ready, not_shareable, lost };
     runtime::task<server_link*> prepare(route& way);
+    runtime::task<opening> obtain_link(int node);
+    runtime::task<readiness_of_link> bring_state(server_link& link);
+    bool give_way(route& way, const opening& outcome);
+    void tell_not_served(const protocol::pg_error& otherwise);
     runtime::task<bool> take_turn(bool may_tell);
     runtime::task<opening> open_link(server_link& link, bool relays);
     runtime::task<opening> connect_link(server_link& link);
@@ -182,13 +199,14 @@ private:
     runtime::task<bool> bring_settings(server_link& link);
     runtime::task<bool> join_transaction(server_link& link);
     runtime::task<bool> fail_transaction();
-    runtime::task<bool> wait_for_primary();
+    runtime::task<bool> wait_for_primary(clock::time_point until);
     runtime::task<bool> run_own(server_link& link, std::string_view sql);
     runtime::task<> give_back_links();
     runtime::task<> drain(server_link& link);
     void leave_shared_transaction(server_link& link, bool commits);
     void drop_link(server_link& link);
     void send_cancel(server_link& link);
+    int main_node() const;
     server_link* primary_link();
 
     session_home& home_;
@@ -234,6 +252,8 @@ private:
     session_settings settings_record_;
     prepared_statements prepared_;
     char transaction_status_ = 'I';
+    int transaction_node_ = -1;  // while there is a transaction: the node that has its writes
+    int state_node_ = -1;        // where has_server_state_ holds
     bool transaction_written_ = false;
     bool transaction_shareable_ = false;
     bool session_written_ = false;
@@ -250,6 +270,7 @@ private:
     std::vector<prepared_ptr> unit_executes_;  // by ledger tag
     std::unordered_map<std::string, prepared_ptr> portals_;
     std::vector<prepared_ptr> unit_closes_;    // by ledger tag
+    std::vector<std::string> closed_names_;     // that the unit being read closes
     std::vector<prepared_ptr> new_statements_;  // that the unit being read makes
     prepared_ptr last_unnamed_;
     rules_ptr last_unnamed_rules_;
@@ -266,7 +287,7 @@ private:
     bool unit_writes_ = false;
     bool unit_commits_ = false;
     bool unit_is_read_ = true;
-    bool unit_chains_ = false;
+    bool unit_ended_transaction_ = false;
     bool unit_begins_shareable_ = false;
     bool settings_changed_ = false;
     bool is_open_ended_ = false;     // more of the client's stream belongs to this unit

@@ -36,8 +36,7 @@ constexpr bool is_looked_into(char type)
     case 'd':
     case 'T':
     case 't':
-    case 'V':
-    case 'A': return false;
+    case 'V': return false;
     default: return true;
     }
 }
@@ -223,7 +222,13 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
         return true;
     }
     unit_failed_ = true;
-    if (is_query_unit_) is_open_ended_ = stream_bytes_ > 0;  // a COPY that failed takes no more
+    if (link.ledger.is_skipping()) {
+        // The server drops everything up to a Sync that the client has not sent yet, a Query inside the unit too.
+        is_query_unit_ = false;
+        is_open_ended_ = true;
+    } else if (is_query_unit_) {
+        is_open_ended_ = stream_bytes_ > 0;  // a COPY that failed takes no more
+    }
     // A read that a server refuses because it is in recovery: that server is not what the view says, or the statement
     // writes in a way that the text does not show.
     if (code == "25006" && &link == primary_link()) home_.services.report_trouble(link.node());
@@ -271,8 +276,9 @@ bool client_session::on_ready(server_link& link, char status)
     // What was sent but never confirmed is not there.
     for (const auto& each : unit_parses_) {
         if (!each) continue;
+        // Nor is it known what stands under that name now: the next to use the name closes it first.
         const auto there = link.statements.find(each->name);
-        if (there != link.statements.end() && there->second == each->id) link.statements.erase(there);
+        if (there != link.statements.end() && there->second == each->id) there->second = unknown_statement;
     }
     unit_parses_.clear();
     const bool is_main = &link == primary_link();
@@ -283,6 +289,7 @@ bool client_session::on_ready(server_link& link, char status)
     }
     const char before = transaction_status_;
     transaction_status_ = status;
+    if (before == 'I') transaction_node_ = link.node();
     const auto version_before = settings_record_.version();
     if (status == 'I') {
         portals_.clear();
@@ -300,11 +307,11 @@ bool client_session::on_ready(server_link& link, char status)
         link.settings_version = settings_record_.version();
     }
     settings_changed_ = false;
-    if (before != 'I' && (status == 'I' || unit_chains_)) {
+    if (before != 'I' && (status == 'I' || unit_ended_transaction_)) {
         for (const auto& each : links_) {
             if (each->in_shared_transaction && each.get() != &link) leave_shared_transaction(*each, !unit_failed_);
         }
-        transaction_written_ = false;
+        transaction_written_ = status != 'I' && unit_writes_;
         transaction_shareable_ = false;
     } else if (before == 'I' && status != 'I') {
         transaction_written_ = unit_writes_;
@@ -345,11 +352,11 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
             settings_record_.committed();
             settings_changed_ = true;
         }
-        unit_chains_ = facts.chain;
+        unit_ended_transaction_ = true;
         break;
     case statement_kind::rollback:
         settings_record_.rolled_back();
-        unit_chains_ = facts.chain;
+        unit_ended_transaction_ = true;
         break;
     case statement_kind::savepoint: transaction_shareable_ = false; break;
     case statement_kind::listen:
@@ -377,8 +384,12 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
         is_pinned_ = true;
         has_server_state_ = true;
     }
-    if (facts.takes_advisory_lock || facts.holds_cursor) has_server_state_ = true;
-    if (facts.change != routing::setting_change::none) settings_changed_ = true;
+    if (facts.takes_advisory_lock || facts.holds_cursor || facts.uses_sequence_state) has_server_state_ = true;
+    if (has_server_state_) state_node_ = link.node();
+    if (facts.change != routing::setting_change::none) {
+        settings_changed_ = true;
+        transaction_shareable_ = false;  // a reader would not have it
+    }
     settings_record_.completed(facts, text, true);
 }
 
@@ -426,10 +437,10 @@ bool client_session::forward_client(server_link& link)
 /// How much of a message must be there before it can be passed on: all of it when we look into it.
 std::size_t client_session::needed_bytes(protocol::frame_header header) const
 {
-    const bool is_data = header.type == 'd' || header.type == 'f';
-    const auto whole_max = static_cast<std::size_t>(settings_->analyze_bytes_max) + 64;
-    if (is_data || header.total() > whole_max) return protocol::frame_header::size;
-    return header.total();
+    if (header.type == 'd' || header.type == 'f') return protocol::frame_header::size;
+    if (header.total() <= whole_bytes()) return header.total();
+    // A Bind or Parse that is too long to be kept is known by the names at its head.
+    return std::min(header.total(), name_bytes_max);
 }
 
 /// One message of an open-ended unit. False: it ends the session.
@@ -466,7 +477,7 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
         link.ledger.expect(protocol::expected_kind::query);
         unit_writes_ = true;
         unit_is_read_ = false;
-        is_pinned_ = true;
+        is_pinned_ = true;  // nobody has looked at its text
         is_query_unit_ = !link.ledger.is_skipping();
         is_open_ended_ = !is_whole || link.ledger.is_skipping();
         break;
@@ -477,9 +488,8 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
             input_.consume(there);
             return true;
         }
-        unit_item item;
-        item.type = header.type;
-        if (is_whole) item = read_item(header, 0);
+        const auto item = is_whole ? read_item(header, 0) : read_item_head(header);
+        if (needs_close(link, item)) close_on_link(link, item.statement->name);
         if (needs_statement(link, item)) bring_statement(link, *item_statement(item));
         expect_item(link, item);
         break;

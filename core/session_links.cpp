@@ -20,6 +20,8 @@ namespace {
 constexpr std::chrono::seconds link_login_limit{60};
 /// The longest wait for a primary: a failover that takes longer is told to the client.
 constexpr std::chrono::seconds primary_wait_limit{30};
+/// How soon a primary that refused a connection is tried again.
+constexpr std::chrono::seconds primary_retry_pause{1};
 /// The longest time for reset queries at the end of a session.
 constexpr std::chrono::seconds reset_limit{10};
 
@@ -45,11 +47,14 @@ server_link* client_session::link_to(int node)
     return nullptr;
 }
 
-server_link* client_session::primary_link()
+/// The node that the session's writes go to. Inside a transaction the one that has it, whatever the view says since.
+int client_session::main_node() const
 {
-    if (is_exclusive_) return links_.empty() ? nullptr : links_.front().get();
-    return link_to(home_.view->primary);
+    if (is_exclusive_) return links_.empty() ? -1 : links_.front()->node();
+    return transaction_status_ == 'I' ? home_.view->primary : transaction_node_;
 }
+
+server_link* client_session::primary_link() { return link_to(main_node()); }
 
 /// The link to `node` when nothing at all has to be done before the unit can go there. The way of almost every query.
 server_link* client_session::ready_link(int node)
@@ -70,112 +75,131 @@ server_link* client_session::ready_link(int node)
 task<server_link*> client_session::prepare(route& way)
 {
     if (!co_await take_turn(true)) {
-        if (is_over()) co_return nullptr;
-        if (cancel_is_requested_) {
-            cancel_is_requested_ = false;
-            send_error({.sqlstate = "57014", .message = "canceling statement due to user request"});
-        } else {
-            send_error({.sqlstate = "53300", .message = "sorry, too many clients already",
-                        .detail = fmt::format("No server connection became free within {} s.",
-                                              settings_->query_wait_timeout.count())});
-        }
+        tell_not_served({.sqlstate = "53300", .message = "sorry, too many clients already",
+                         .detail = fmt::format("No server connection became free within {} s.",
+                                               settings_->query_wait_timeout.count())});
         co_return nullptr;
     }
-    for (;;) {
-        if (is_over()) co_return nullptr;
-        if (way.node < 0) {
-            if (!co_await wait_for_primary()) {
-                if (is_over()) co_return nullptr;
-                if (cancel_is_requested_) {
-                    cancel_is_requested_ = false;
-                    send_error({.sqlstate = "57014", .message = "canceling statement due to user request"});
-                } else {
-                    send_error({.sqlstate = "57P03", .message = "no primary server is available"});
-                }
-                co_return nullptr;
-            }
-            way.node = home_.view->primary;
+    const auto give_up = home_.loop.now() + primary_wait_limit;
+    while (!is_over()) {
+        if (way.node < 0 && !co_await wait_for_primary(give_up)) {
+            tell_not_served({.sqlstate = "57P03", .message = "no primary server is available"});
+            co_return nullptr;
         }
-        const bool is_reader = way.node != home_.view->primary && way.why.target == routing::target::balanced;
+        if (way.node < 0) way.node = main_node();
         auto* link = link_to(way.node);
         if (!link) {
-            opening outcome;
-            auto parked = home_.services.pool.take(*pool_, way.node);
-            if (parked) {
-                link = parked.get();
-                links_.push_back(std::move(parked));
-                const auto failure = link->transport.open(home_.loop.source(), link->unpark(), events_,
-                                                          event_link_in, event_link_out);
-                outcome.what = failure ? opening::outcome::unreachable : opening::outcome::ready;
-            } else {
-                links_.push_back(home_.services.pool.make(pool_, way.node));
-                link = links_.back().get();
-                outcome = co_await open_link(*link, false);
-            }
+            const auto outcome = co_await obtain_link(way.node);
+            link = link_to(way.node);
             if (outcome.what != opening::outcome::ready) {
-                drop_link(*link);
-                if (outcome.what == opening::outcome::abandoned || is_over()) co_return nullptr;
-                if (outcome.what == opening::outcome::unreachable) home_.services.report_trouble(way.node);
-                log(config::message_level::warning,
-                    fmt::format("failed to create a backend {} connection", way.node), outcome.error.message);
-                if (is_reader || transaction_status_ == 'I') {
-                    avoided_epoch_ = home_.view->epoch;
-                    avoided_nodes_.push_back(way.node);
-                }
-                if (is_reader) {
-                    way = resolve({routing::target::primary, routing::reason::no_standby});
-                    continue;
-                }
-                if (outcome.what == opening::outcome::unreachable && transaction_status_ == 'I') {
-                    way.node = -1;  // until the control plane has seen it too, and perhaps found another
-                    continue;
-                }
-                auto told = outcome.error;
-                if (told.message.empty()) {
-                    told = {.sqlstate = "08006", .message = fmt::format("failed to create a backend {} connection", way.node)};
-                }
-                told.severity = "ERROR";
-                send_error(told);
-                co_return nullptr;
-            }
-        }
-        // What is under way there is ours: the end of a transaction, a cancel request. It comes first.
-        while (!link->ledger.is_idle() || link->cancels_under_way > 0) {
-            is_own_work_ = true;
-            const bool goes_on = pump(*link);
-            is_own_work_ = false;
-            if (!goes_on) break;
-            if (link->ledger.is_idle() && link->cancels_under_way == 0) break;
-            note(co_await events_);
-            if (is_over()) co_return nullptr;
-        }
-        bool is_ready = link->transport.is_open();
-        if (is_ready && !is_exclusive_ && link->settings_version != settings_record_.version()) {
-            is_ready = co_await bring_settings(*link);
-        }
-        const bool joins = transaction_status_ != 'I' && link != primary_link();
-        if (is_ready && joins && !link->in_shared_transaction) {
-            is_ready = co_await join_transaction(*link);
-            if (!is_ready && link->transport.is_open() && link->ledger.is_idle()) {
-                // The server is sound, only this transaction can't be shared.
-                transaction_shareable_ = false;
-                way = resolve({routing::target::primary, routing::reason::transaction_isolation});
+                if (!give_way(way, outcome)) co_return nullptr;
                 continue;
             }
         }
-        if (is_ready) co_return link;
-        // A prelude that fails is never shown as the client's error: the link goes, and the primary serves.
-        drop_link(*link);
+        const auto state = co_await bring_state(*link);
+        if (state == readiness_of_link::ready) co_return link;
         if (is_over()) co_return nullptr;
-        if (is_reader) {
-            avoided_epoch_ = home_.view->epoch;
-            avoided_nodes_.push_back(way.node);
-            way = resolve({routing::target::primary, routing::reason::no_standby});
+        if (state == readiness_of_link::not_shareable) {
+            // The server is sound, only this transaction can't be shared.
+            transaction_shareable_ = false;
+            way = resolve({routing::target::primary, routing::reason::transaction_isolation});
             continue;
         }
-        send_error({.sqlstate = "08006", .message = fmt::format("connection to server {} was lost", way.node)});
-        co_return nullptr;
+        // A prelude that fails is never shown as the client's error: the link goes, and the primary serves.
+        opening failed;
+        failed.error = {.sqlstate = "08006", .message = fmt::format("connection to server {} was lost", way.node)};
+        drop_link(*link);
+        if (!give_way(way, failed)) co_return nullptr;
     }
+    co_return nullptr;
+}
+
+/// Why a unit that waited is not served: the client has cancelled it, or `otherwise`.
+void client_session::tell_not_served(const protocol::pg_error& otherwise)
+{
+    if (is_over()) return;
+    const bool is_cancelled = std::exchange(cancel_is_requested_, false);
+    const protocol::pg_error cancelled{.sqlstate = "57014", .message = "canceling statement due to user request"};
+    send_error(is_cancelled ? cancelled : otherwise);
+}
+
+/// A link to a node that the session has none to: a parked one, or a new one.
+task<opening> client_session::obtain_link(int node)
+{
+    opening outcome;
+    if (auto parked = home_.services.pool.take(*pool_, node)) {
+        auto& link = *parked;
+        links_.push_back(std::move(parked));
+        if (!link.transport.open(home_.loop.source(), link.unpark(), events_, event_link_in, event_link_out)) {
+            outcome.what = opening::outcome::ready;
+        }
+        co_return outcome;
+    }
+    links_.push_back(home_.services.pool.make(pool_, node));
+    auto& link = *links_.back();
+    outcome = co_await open_link(link, false);
+    if (outcome.what == opening::outcome::ready) co_return outcome;
+    drop_link(link);
+    if (outcome.what == opening::outcome::unreachable) home_.services.report_trouble(node);
+    if (outcome.what != opening::outcome::abandoned) {
+        log(config::message_level::warning, fmt::format("failed to create a backend {} connection", node),
+            outcome.error.message);
+    }
+    co_return outcome;
+}
+
+/// The link of `way` can't be had. Finds another way: false when there is none, and the client has been told.
+bool client_session::give_way(route& way, const opening& outcome)
+{
+    if (is_over()) return false;
+    const bool is_reader = way.node != main_node();
+    const bool has_transaction = transaction_status_ != 'I';
+    if (is_reader || !has_transaction) {
+        if (avoided_epoch_ != home_.view->epoch) avoided_nodes_.clear();
+        avoided_epoch_ = home_.view->epoch;
+        avoided_nodes_.push_back(way.node);
+    }
+    if (is_reader) {
+        way = resolve({routing::target::primary, routing::reason::no_standby});
+        return true;
+    }
+    auto told = outcome.error;
+    if (told.message.empty()) {
+        told = {.sqlstate = "08006", .message = fmt::format("failed to create a backend {} connection", way.node)};
+    }
+    if (has_transaction || is_exclusive_) {
+        // What the transaction had done went with its link.
+        send_fatal(told);
+        is_ending_ = true;
+        return false;
+    }
+    if (outcome.what == opening::outcome::unreachable) {
+        way.node = -1;  // until the control plane has seen it too, and perhaps found another
+        return true;
+    }
+    told.severity = "ERROR";
+    send_error(told);
+    return false;
+}
+
+/// Makes a link fit for the session's next unit: what is under way there ends, settings and transaction are brought.
+task<client_session::readiness_of_link> client_session::bring_state(server_link& link)
+{
+    // What is under way there is ours: the end of a transaction, a cancel request.
+    while (!link.ledger.is_idle() || link.cancels_under_way > 0) {
+        is_own_work_ = true;
+        const bool goes_on = pump(link);
+        is_own_work_ = false;
+        if (!goes_on || is_over()) co_return readiness_of_link::lost;
+        if (link.ledger.is_idle() && link.cancels_under_way == 0) break;
+        note(co_await events_);
+    }
+    if (!is_exclusive_ && link.settings_version != settings_record_.version() && !co_await bring_settings(link)) {
+        co_return readiness_of_link::lost;
+    }
+    const bool joins = transaction_status_ != 'I' && link.node() != main_node();
+    if (!joins || link.in_shared_transaction || co_await join_transaction(link)) co_return readiness_of_link::ready;
+    co_return link.is_spoiled || !link.ledger.is_idle() ? readiness_of_link::lost : readiness_of_link::not_shareable;
 }
 
 /// Waits first-in-first-out for the right to hold links. False: cancelled, late, or the session is over.
@@ -219,21 +243,24 @@ task<bool> client_session::take_turn(bool may_tell)
     co_return false;
 }
 
-/// Waits until the view has a primary that this session has not just found unreachable.
-task<bool> client_session::wait_for_primary()
+/// Waits until the view has a primary that this session has not just found unreachable, or (since one refused connect is
+/// no verdict) a second has passed since. False: not by `until`.
+task<bool> client_session::wait_for_primary(clock::time_point until)
 {
-    const auto deadline = home_.loop.now() + primary_wait_limit;
+    // While a client logs in, the timer is its own: then only the view ends the wait.
     const bool uses_timer = !deadline_.is_armed();
-    if (uses_timer) home_.loop.arm(deadline_, primary_wait_limit);
     bool is_found = false;
     waits_for_view_ = true;
-    while (!is_over() && !cancel_is_requested_ && !deadline_has_passed_ && home_.loop.now() < deadline) {
-        const bool is_avoided = avoided_epoch_ == home_.view->epoch && !avoided_nodes_.empty();
-        if (home_.view->primary >= 0 && !is_avoided) {
-            is_found = true;
-            break;
-        }
+    while (!is_over() && !cancel_is_requested_ && !deadline_has_passed_) {
+        const auto node = home_.view->primary;
+        const bool is_avoided = avoided_epoch_ == home_.view->epoch &&
+                                std::ranges::find(avoided_nodes_, node) != avoided_nodes_.end();
+        is_found = node >= 0 && !is_avoided;
+        if (is_found || home_.loop.now() >= until) break;
+        if (uses_timer && !deadline_.is_armed()) home_.loop.arm(deadline_, primary_retry_pause);
         note(co_await events_);
+        flush_client();
+        if (uses_timer && std::exchange(deadline_has_passed_, false)) avoided_nodes_.clear();
     }
     waits_for_view_ = false;
     if (uses_timer) {
@@ -508,6 +535,7 @@ void client_session::send_cancel(server_link& link)
 
 void client_session::drop_link(server_link& link)
 {
+    lost_error_ = {};
     std::erase_if(links_, [&link](const auto& each) { return each.get() == &link; });
 }
 
@@ -517,17 +545,20 @@ task<> client_session::drain(server_link& link)
     // A message that was cut can't be ended. An extended unit without its Sync could: but a Sync would commit what the
     // client has not asked to be committed, where the server rolls back when the connection closes.
     bool goes_on = link.transport.is_open() && stream_bytes_ == 0 && !link.ledger.awaits_sync();
-    if (goes_on && link.ledger.is_copying_in()) {
-        home_.replies.copy_fail("the client has gone");
-        link.ledger.copy_ended();
-        write_link(link, home_.replies.bytes());
-        home_.replies.clear();
-    }
     is_open_ended_ = false;
+    bool has_ended_copy = false;
     is_own_work_ = true;
     while (goes_on && (!link.ledger.is_idle() || link.cancels_under_way > 0) && !is_ending_) {
-        goes_on = pump(link);
+        // The server may ask for COPY data only now.
+        if (link.ledger.is_copying_in() && !std::exchange(has_ended_copy, true)) {
+            home_.replies.copy_fail("the client has gone");
+            link.ledger.copy_ended();
+            write_link(link, home_.replies.bytes());
+            home_.replies.clear();
+        }
+        goes_on = pump(link) && !link.ledger.awaits_sync();
         if (!goes_on || (link.ledger.is_idle() && link.cancels_under_way == 0)) break;
+        if (link.ledger.is_copying_in() && !has_ended_copy) continue;
         is_own_work_ = false;
         note(co_await events_);
         is_own_work_ = true;
@@ -565,7 +596,8 @@ task<> client_session::give_back_links()
             }
             deadline_.disarm();
         }
-        const bool is_settled = link.ledger.is_idle() && !link.ledger.may_owe_more() && link.cancels_under_way == 0;
+        const bool is_settled = link.ledger.is_idle() && !link.ledger.may_owe_more() && link.cancels_under_way == 0 &&
+                                link.output.is_empty() && link.carry.empty() && link.skip_bytes == 0;
         if (!is_clean || !is_settled || link.status != 'I' || !link.transport.is_open()) {
             ++i;
             continue;

@@ -15,6 +15,8 @@ using runtime::task;
 namespace {
 
 constexpr std::uint32_t password_bytes_max = 65536;
+/// With authentication_timeout off, a login waits so long for a server.
+constexpr std::chrono::seconds primary_wait_limit{30};
 
 protocol::pg_error no_server_error()
 {
@@ -141,7 +143,7 @@ task<bool> client_session::log_in_at_server()
         co_return false;
     }
     int node = home_.view->primary >= 0 ? home_.view->primary : home_.view->main_node();
-    if (node < 0 && co_await wait_for_primary()) node = home_.view->primary;
+    if (node < 0 && co_await wait_for_primary(home_.loop.now() + primary_wait_limit)) node = home_.view->primary;
     if (node < 0) {
         if (!is_over()) send_fatal(no_server_error());
         co_return false;
@@ -188,7 +190,10 @@ task<bool> client_session::log_in_at_server()
 void client_session::send_welcome(const welcome& told)
 {
     home_.replies.authentication_ok();
-    for (const auto& [name, value] : told.parameters) home_.replies.parameter_status(name, value);
+    for (const auto& [name, value] : told.parameters) {
+        home_.replies.parameter_status(name, value);
+        note_parameter(name, value);
+    }
     const std::array<std::byte, 4> secret{
         std::byte(key_.secret >> 24), std::byte(key_.secret >> 16), std::byte(key_.secret >> 8),
         std::byte(key_.secret)};
@@ -205,7 +210,8 @@ task<bool> client_session::relay_challenge(server_link& link, std::span<const st
     if (!wants_answer) co_return true;
     for (;;) {
         const auto present = input_.bytes();
-        if (const auto header = protocol::peek_header(present)) {
+        const auto header = protocol::peek_header(present);
+        if (header) {
             if (header->type != 'p') {
                 send_fatal({.sqlstate = "08P01",
                             .message = fmt::format("expected password response, got message type {}",
@@ -221,8 +227,9 @@ task<bool> client_session::relay_challenge(server_link& link, std::span<const st
                 input_.consume(header->total());
                 co_return true;
             }
-            if (!input_.has_room()) input_.prepare(header->total());
         }
+        const auto wanted = header ? header->total() : present.size() + 1;
+        if (client_.is_readable() && read_client(wanted) && input_.size() > present.size()) continue;
         flush_client();
         if (is_over() || deadline_has_passed_) co_return false;
         note(co_await events_);

@@ -10,10 +10,14 @@ using routing::statement_kind;
 void session_settings::completed(const routing::statement_facts& facts, std::string_view text,
                                  bool in_transaction)
 {
-    if (facts.kind == statement_kind::rollback_to_savepoint) {
-        // Which of the settings since BEGIN stood before the savepoint is not recorded.
-        if (!uncommitted_.empty()) is_certain_ = false;
+    switch (facts.kind) {
+    case statement_kind::savepoint:
+        uncommitted_.push_back({setting_change::none, facts.name, {}});
+        if (uncommitted_.size() > entry_count_max) is_certain_ = false;
         return;
+    case statement_kind::release_savepoint: leave_savepoint(facts.name, true); return;
+    case statement_kind::rollback_to_savepoint: leave_savepoint(facts.name, false); return;
+    default: break;
     }
     if (facts.change == setting_change::none || facts.change == setting_change::set_local) return;
     if (text.size() > text_bytes_max) {
@@ -21,13 +25,17 @@ void session_settings::completed(const routing::statement_facts& facts, std::str
         return;
     }
     change made{facts.change, facts.name, std::string{text}};
-    if (facts.change == setting_change::reset) made.sql = std::string{text};
     if (in_transaction && facts.change != setting_change::discard_all) {
         uncommitted_.push_back(std::move(made));
         if (uncommitted_.size() > entry_count_max) is_certain_ = false;
         return;
     }
     apply(made);
+}
+
+bool session_settings::has_uncommitted() const
+{
+    return std::ranges::any_of(uncommitted_, [](const change& each) { return each.kind != setting_change::none; });
 }
 
 void session_settings::committed()
@@ -37,6 +45,26 @@ void session_settings::committed()
 }
 
 void session_settings::rolled_back() { uncommitted_.clear(); }
+
+/// RELEASE keeps what was set since the savepoint and forgets it and those inside it; ROLLBACK TO does the reverse.
+void session_settings::leave_savepoint(const std::string& name, bool keeps_changes)
+{
+    auto at = uncommitted_.size();
+    while (at > 0 && !(uncommitted_[at - 1].kind == setting_change::none && uncommitted_[at - 1].name == name)) --at;
+    if (at == 0) {
+        // A savepoint that nobody saw being set (more of them than are kept).
+        if (!uncommitted_.empty()) is_certain_ = false;
+        return;
+    }
+    const auto mark = uncommitted_.begin() + static_cast<std::ptrdiff_t>(at - 1);
+    if (!keeps_changes) {
+        uncommitted_.erase(mark + 1, uncommitted_.end());
+        return;
+    }
+    const auto kept = std::remove_if(mark, uncommitted_.end(),
+                                     [](const change& each) { return each.kind == setting_change::none; });
+    uncommitted_.erase(kept, uncommitted_.end());
+}
 
 void session_settings::apply(const change& what)
 {

@@ -14,7 +14,7 @@ namespace pgtorii::core {
 /// is data). Fed with the statements that a server has accepted, never with what was only sent. Pure.
 ///
 /// A setting made inside a transaction counts when that transaction commits; until then only the primary has it. Where
-/// the record can't be sure (settings and ROLLBACK TO in one transaction, too many of them), `is_certain` turns false
+/// the record can't be sure (too many settings or savepoints, texts too long to keep), `is_certain` turns false
 /// until the next DISCARD ALL, and the session's statements stay on the server that knows.
 class session_settings {
 public:
@@ -25,7 +25,7 @@ public:
 
     /// Grows with every change; a link that was brought to this version has all of it. Zero: as at start-up.
     std::uint64_t version() const { return version_; }
-    bool has_uncommitted() const { return !uncommitted_.empty(); }
+    bool has_uncommitted() const;
     bool is_certain() const { return is_certain_; }
     /// What a link that stands at `version` lacks, in order; to be run as simple queries.
     std::vector<std::string> statements_after(std::uint64_t version) const;
@@ -41,12 +41,13 @@ private:
         std::string sql;
     };
     void apply(const change& what);
+    void leave_savepoint(const std::string& name, bool keeps_changes);
 
     static constexpr std::size_t entry_count_max = 500;
     static constexpr std::size_t text_bytes_max = 8192;
 
     std::map<std::string, entry> entries_;  // by setting
-    std::vector<change> uncommitted_;
+    std::vector<change> uncommitted_;  // in order; a change of kind `none` marks a savepoint
     std::uint64_t version_ = 0;
     std::uint64_t discarded_at_ = 0;  // the version of the last DISCARD ALL: links before it need one too
     bool is_certain_ = true;

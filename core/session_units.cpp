@@ -65,7 +65,7 @@ bool is_shareable_begin(const routing::query_facts& facts)
 client_session::unit client_session::next_unit()
 {
     // A reply that the client has not taken yet comes before more work, so that what waits is bounded.
-    if (!output_.is_empty()) return {};
+    if (!output_.is_empty() || is_message_under_way()) return {};
     for (;;) {
         const auto present = input_.bytes();
         const auto header = protocol::peek_header(present);
@@ -126,9 +126,8 @@ client_session::unit client_session::next_unit()
         default: {
             const auto found = next_extended();
             if (found.what != unit::kind::none) return found;
-            const auto whole_max = static_cast<std::size_t>(settings_->analyze_bytes_max);
-            const auto wanted = std::min(std::max(present.size() + 1, std::size_t{runtime::worker::buffer_bytes}), whole_max);
-            if (!client_.is_readable() || !read_client(present.size() < wanted ? wanted : whole_max)) return {};
+            const auto wanted = std::min(std::max(2 * present.size(), runtime::worker::buffer_bytes), whole_bytes());
+            if (!client_.is_readable() || !read_client(wanted)) return {};
             if (input_.bytes().size() == present.size()) return {};
             continue;
         }
@@ -161,7 +160,7 @@ client_session::unit client_session::next_extended()
     scanned_bytes_ = at;
     const bool is_broken = present.size() - at >= protocol::frame_header::size &&
                            protocol::check_client_header(*protocol::peek_header(present.subspan(at)));
-    const bool is_full = present.size() >= static_cast<std::size_t>(settings_->analyze_bytes_max);
+    const bool is_full = present.size() >= whole_bytes();
     if (!is_broken && !is_full) return {};
     scanned_bytes_ = 0;
     return {.what = unit::kind::extended, .bytes = at, .is_whole = false};
@@ -188,13 +187,9 @@ const routing::query_facts_ptr& client_session::analyze(std::string_view sql)
 /// Fills in the node of a decision.
 client_session::route client_session::resolve(routing::decision why)
 {
-    route way{.node = home_.view->primary, .why = why};
-    if (is_exclusive_) {
-        way.node = links_.empty() ? -1 : links_.front()->node();
-        way.why.target = target::primary;
-        return way;
-    }
-    if (why.target != target::balanced) return way;
+    route way{.node = main_node(), .why = why};
+    if (is_exclusive_) way.why.target = target::primary;
+    if (way.why.target != target::balanced) return way;
     if (avoided_epoch_ != home_.view->epoch) avoided_nodes_.clear();
     const auto is_fit = [this](int node) {
         return node >= 0 && static_cast<std::size_t>(node) < home_.view->nodes.size() &&
@@ -209,7 +204,7 @@ client_session::route client_session::resolve(routing::decision why)
         balanced_node_ = routing::choose_node(*home_.view, wish, draw);
     }
     if (is_fit(balanced_node_)) way.node = balanced_node_;
-    if (way.node == home_.view->primary) way.why.target = target::primary;
+    if (way.node == main_node()) way.why.target = target::primary;
     return way;
 }
 
@@ -225,7 +220,9 @@ client_session::route client_session::route_extended(unit what)
 {
     items_.clear();
     new_statements_.clear();
+    closed_names_.clear();
     facts_ = nullptr;
+    bool has_bind = false;
     const auto bytes = input_.bytes();
     bool may_balance = what.is_whole && what.what == unit::kind::extended;
     bool has_work = !what.is_whole || what.what == unit::kind::function_call;
@@ -237,9 +234,11 @@ client_session::route client_session::route_extended(unit what)
         const bool uses_statement = item.type == 'P' || item.type == 'B' || item.type == 'E' ||
                                     (item.type == 'D' && !item.names_portal);
         if (item.type != 'S' && item.type != 'C') has_work = true;
+        if (item.type == 'B') has_bind = true;
         if (uses_statement) {
+            // A portal that outlives the unit, and one that an earlier unit has made, are the primary's.
             const bool is_simple = item.statement && item.statement->facts && item.max_rows == 0 &&
-                                   !(item.names_portal && item.name_bytes > 0);
+                                   !(item.names_portal && item.name_bytes > 0) && (item.type != 'E' || has_bind);
             if (!is_simple) {
                 may_balance = false;
             } else if (may_balance) {
@@ -250,12 +249,14 @@ client_session::route client_session::route_extended(unit what)
                 why = each;
             }
         } else if (item.type == 'D') {
-            if (item.name_bytes > 0 || !item.statement) may_balance = false;
+            if (item.name_bytes > 0 || !item.statement || !has_bind) may_balance = false;
         }
         items_.push_back(std::move(item));
     }
-    if (!has_work && links_.empty()) return {.node = -1, .why = {target::local, routing::reason::local_command}};
-    if (!has_work) return {.node = links_.front()->node(), .why = {target::primary, routing::reason::statement_kind}};
+    // Outside a transaction a Sync or a Close of a statement asks nothing of a server.
+    if (!has_work && (transaction_status_ == 'I' || !primary_link())) {
+        return {.node = -1, .why = {target::local, routing::reason::local_command}};
+    }
     if (!may_balance) why.target = target::primary;
     return resolve(why);
 }
@@ -271,6 +272,7 @@ client_session::unit_item client_session::read_item(protocol::frame_header heade
     const std::span<const std::byte> body = input_.bytes().subspan(at + 5, header.body_size());
     const auto statement_named = [this](std::string_view name) -> prepared_ptr {
         const std::string key{name};
+        if (std::ranges::find(closed_names_, key) != closed_names_.end()) return nullptr;
         for (auto each = new_statements_.rbegin(); each != new_statements_.rend(); ++each) {
             if ((*each)->name == key) return *each;
         }
@@ -280,7 +282,10 @@ client_session::unit_item client_session::read_item(protocol::frame_header heade
     case 'P':
         if (const auto parse = protocol::read_parse(body)) {
             item.name_bytes = static_cast<std::uint32_t>(parse->statement.size());
+            // A name that is taken: the server itself has to refuse it, so it must know the statement that has the name.
+            if (item.name_bytes > 0) item.conflict = statement_named(parse->statement);
             item.statement = statement_of(*parse);
+            std::erase(closed_names_, item.statement->name);
             new_statements_.push_back(item.statement);
         }
         break;
@@ -307,7 +312,10 @@ client_session::unit_item client_session::read_item(protocol::frame_header heade
         if (const auto closed = protocol::read_close(body)) {
             item.names_portal = closed->kind == 'P';
             item.name_bytes = static_cast<std::uint32_t>(closed->name.size());
-            if (!item.names_portal) item.statement = statement_named(closed->name);
+            if (!item.names_portal) {
+                item.statement = statement_named(closed->name);
+                closed_names_.emplace_back(closed->name);
+            }
         }
         break;
     case 'E':
@@ -322,6 +330,41 @@ client_session::unit_item client_session::read_item(protocol::frame_header heade
     default: break;
     }
     return item;
+}
+
+/// As much of a Parse or Bind that is too long to be kept as the names at its head tell. Such a statement can't be
+/// prepared again elsewhere: it is the primary's, and has no text.
+client_session::unit_item client_session::read_item_head(protocol::frame_header header)
+{
+    unit_item item;
+    item.type = header.type;
+    const auto head = input_.bytes().subspan(protocol::frame_header::size);
+    const std::string_view text{reinterpret_cast<const char*>(head.data()), head.size()};
+    const auto first_end = text.find('\0');
+    if (first_end == std::string_view::npos) return item;
+    item.name_bytes = static_cast<std::uint32_t>(first_end);
+    if (header.type == 'P') {
+        auto made = std::make_shared<prepared_statement>();
+        made->id = prepared_.next_id();
+        made->name = text.substr(0, first_end);
+        if (item.name_bytes > 0) item.conflict = prepared_.find(made->name);
+        item.statement = made;
+        new_statements_.push_back(std::move(made));
+    } else if (header.type == 'B') {
+        item.names_portal = true;
+        const auto rest = text.substr(first_end + 1);
+        const auto second_end = rest.find('\0');
+        if (second_end != std::string_view::npos) item.statement = prepared_.find(std::string{rest.substr(0, second_end)});
+        portals_[std::string{text.substr(0, first_end)}] = item.statement;
+    }
+    return item;
+}
+
+/// Extended messages up to this size are kept until their unit is complete. Never below a worker's buffer, so that the
+/// small kinds are always seen whole.
+std::size_t client_session::whole_bytes() const
+{
+    return std::max(static_cast<std::size_t>(settings_->analyze_bytes_max), 2 * runtime::worker::buffer_bytes);
 }
 
 /// The statement that a Parse makes. The same unnamed text again, which is what a driver without named statements sends
@@ -365,7 +408,10 @@ void client_session::note_sent(const routing::query_facts& facts)
     if (routing::counts_as_write(facts, *home_.rules)) unit_writes_ = true;
     for (const auto& each : facts.statements) {
         if (!each.is_read) unit_is_read_ = false;
-        if (each.kind == statement_kind::commit) unit_commits_ = true;
+        if (each.kind == statement_kind::commit || each.kind == statement_kind::prepare_transaction ||
+            each.kind == statement_kind::commit_prepared) {
+            unit_commits_ = true;
+        }
     }
     unit_begins_shareable_ = is_shareable_begin(facts);
 }
@@ -379,7 +425,7 @@ void client_session::begin_unit()
     unit_writes_ = false;
     unit_commits_ = false;
     unit_is_read_ = true;
-    unit_chains_ = false;
+    unit_ended_transaction_ = false;
     unit_begins_shareable_ = false;
     statement_index_ = 0;
     effects_text_.clear();
@@ -429,10 +475,15 @@ void client_session::send_extended(server_link& link, unit what)
     const auto bytes = input_.bytes().first(what.bytes);
     std::size_t run = 0;
     for (const auto& item : items_) {
-        if (needs_statement(link, item)) {
+        const bool needs_room = needs_close(link, item);
+        if (needs_statement(link, item) || needs_room) {
             write_link(link, bytes.subspan(run, item.offset - run));
             run = item.offset;
-            bring_statement(link, *item_statement(item));
+            if (needs_room) {
+                close_on_link(link, item.statement->name);
+            } else {
+                bring_statement(link, *item_statement(item));
+            }
         }
         expect_item(link, item);
     }
@@ -445,11 +496,7 @@ void client_session::send_extended(server_link& link, unit what)
 const prepared_statement* client_session::item_statement(const unit_item& item) const
 {
     if (item.type == 'B' || (item.type == 'D' && !item.names_portal)) return item.statement.get();
-    if (item.type == 'P' && item.name_bytes > 0 && item.statement) {
-        // A name that is taken: the server itself has to refuse it, so it must know the statement that has the name.
-        return prepared_.find(item.statement->name).get();
-    }
-    return nullptr;
+    return item.type == 'P' ? item.conflict.get() : nullptr;
 }
 
 bool client_session::needs_statement(const server_link& link, const unit_item& item) const
@@ -458,6 +505,22 @@ bool client_session::needs_statement(const server_link& link, const unit_item& i
     if (!wanted || wanted->text.empty()) return false;
     const auto there = link.statements.find(wanted->name);
     return there == link.statements.end() || there->second != wanted->id;
+}
+
+/// A Parse of a name that is free in the session, on a link that still has an old statement under it.
+bool client_session::needs_close(const server_link& link, const unit_item& item) const
+{
+    if (item.type != 'P' || item.name_bytes == 0 || !item.statement || item.conflict) return false;
+    return link.statements.contains(item.statement->name);
+}
+
+void client_session::close_on_link(server_link& link, const std::string& name)
+{
+    home_.replies.close_statement(name);
+    write_link(link, home_.replies.bytes());
+    home_.replies.clear();
+    link.statements.erase(name);
+    link.ledger.expect(protocol::expected_kind::close, own_tag, true);
 }
 
 /// Prepares a statement of the session on a link that lacks it, just before the message that needs it. The replies are
@@ -488,7 +551,7 @@ void client_session::expect_item(server_link& link, const unit_item& item)
             link.statements.erase(std::string{});
         }
         if (item.statement) {
-            link.statements.try_emplace(item.statement->name, item.statement->id);
+            if (!item.conflict) link.statements[item.statement->name] = item.statement->id;
             log_node_statement(link, prefix_of('P'), item.statement->text);
         }
         unit_parses_.push_back(item.statement);
@@ -542,6 +605,9 @@ void client_session::answer_locally(const unit& what)
         if (transaction_status_ == 'E') {
             out.error_response({.sqlstate = "25P02",
                                 .message = "current transaction is aborted, commands ignored until end of transaction block"});
+        } else if (facts_->first().kind == statement_kind::deallocate) {
+            prepared_.remove(facts_->first().name);
+            out.command_complete("DEALLOCATE");
         } else {
             // The session's load balance node, as Pgpool-II has chosen it when the session began.
             if (balanced_node_ < 0) (void)resolve({target::balanced, routing::reason::read_balanced});

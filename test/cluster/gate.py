@@ -79,14 +79,14 @@ class Gate:
     def write_conf(self, **changes) -> None:
         """Writes the file again, with some settings changed."""
         self._settings |= changes
-        self.conf.write_text("".join(f"{name} = '{value}'\n" for name, value in self._settings.items()
-                                     if value is not None))
+        values = {name: str(value).replace("'", "''") for name, value in self._settings.items() if value is not None}
+        self.conf.write_text("".join(f"{name} = '{value}'\n" for name, value in values.items()))
 
     def start(self) -> None:
         """Starts the program; returns when it knows all its servers."""
         mark = self.log.mark()
         self.process = harness.start_process([self.program, "-n", "-f", self.conf], self.log.path, as_owner=False,
-                                             environment=SANITIZER_OPTIONS)
+                                             environment={**SANITIZER_OPTIONS, **os.environ})
         self.log.wait_for("successfully started", mark, alive=self.process)
         if self._waits:
             self.log.wait_for(r"primary node is \d", mark, alive=self.process)

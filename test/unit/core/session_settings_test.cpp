@@ -90,20 +90,48 @@ TEST_CASE("SET LOCAL leaves no record")
     CHECK(record.version() == 0);
 }
 
-TEST_CASE("Settings and ROLLBACK TO in one transaction make the record uncertain until DISCARD ALL")
+TEST_CASE("Settings follow their savepoints")
 {
     session_settings record;
-    statement_facts rollback_to;
-    rollback_to.kind = statement_kind::rollback_to_savepoint;
-    SECTION("without a setting nothing is uncertain")
+    const auto mark = [&record](statement_kind kind, std::string name) {
+        statement_facts facts;
+        facts.kind = kind;
+        facts.name = std::move(name);
+        record.completed(facts, {}, true);
+    };
+    const auto set = [&record](std::string name) {
+        record.completed(setting(setting_change::set, name), "SET " + name, true);
+    };
+    set("a");
+    mark(statement_kind::savepoint, "s");
+    set("b");
+    mark(statement_kind::savepoint, "t");
+    set("c");
+    SECTION("ROLLBACK TO takes back what came after, and the savepoint stays")
     {
-        record.completed(rollback_to, "ROLLBACK TO s", true);
-        CHECK(record.is_certain());
+        mark(statement_kind::rollback_to_savepoint, "s");
+        set("d");
+        mark(statement_kind::rollback_to_savepoint, "s");
+        record.committed();
+        CHECK(record.statements_after(0) == texts{"SET a"});
     }
-    SECTION("with one it is")
+    SECTION("RELEASE keeps it, and forgets the savepoints inside")
     {
-        record.completed(setting(setting_change::set, "a"), "SET a = 1", true);
-        record.completed(rollback_to, "ROLLBACK TO s", true);
+        mark(statement_kind::release_savepoint, "s");
+        record.committed();
+        CHECK(record.statements_after(0) == texts{"SET a", "SET b", "SET c"});
+    }
+    SECTION("the innermost of one name counts")
+    {
+        mark(statement_kind::savepoint, "s");
+        set("d");
+        mark(statement_kind::rollback_to_savepoint, "s");
+        record.committed();
+        CHECK(record.statements_after(0) == texts{"SET a", "SET b", "SET c"});
+    }
+    SECTION("a savepoint that was never seen makes the record uncertain until DISCARD ALL")
+    {
+        mark(statement_kind::rollback_to_savepoint, "other");
         CHECK_FALSE(record.is_certain());
         record.committed();
         record.completed(setting(setting_change::discard_all), "DISCARD ALL", false);

@@ -1,0 +1,165 @@
+"""A cancel request stops the statement that runs, wherever it runs, and never another one."""
+
+import threading
+
+import psycopg2
+
+import harness
+import wire
+from gate import Gate
+
+LONG_READ = "SELECT count(*) FROM generate_series(1, 1000000000000)"
+LONG_WRITE = "SELECT pg_sleep(600)"
+
+
+def prepare(cluster):
+    cluster.run("CREATE TABLE t (i int); INSERT INTO t VALUES (1)")
+
+
+def cancel(gate, pid: int, secret: bytes) -> None:
+    with wire.Wire(gate.port) as canceller:
+        assert canceller.send(wire.cancel_request(pid, secret)).read_to_end() == b"", "a cancel request has no answer"
+
+
+def wait_until_it_runs(cluster, sql: str) -> None:
+    harness.wait_until(lambda: any(server.count_backends(f"state = 'active' AND query LIKE '{sql}%'")
+                                   for server in cluster.servers), f"{sql} runs")
+
+
+def test_a_running_statement_is_cancelled_on_its_server(cluster):
+    with Gate(cluster) as gate, gate.wire() as client:
+        for sql in (LONG_READ, LONG_WRITE, "INSERT INTO t SELECT generate_series(1, 1000000000000)"):
+            client.send(wire.query(sql))
+            wait_until_it_runs(cluster, sql)
+            cancel(gate, client.pid, client.secret)
+            answer = client.answer()
+            assert (answer.error["C"], answer.status) == ("57014", "I"), sql
+            assert client.query("SELECT 'alive'").one == "alive"
+
+
+def test_in_the_extended_protocol(cluster):
+    with Gate(cluster) as gate, gate.wire() as client:
+        for sql in (LONG_READ, LONG_WRITE):
+            client.send(wire.ask(sql), wire.ask("SELECT 'the next unit'"))
+            wait_until_it_runs(cluster, sql)
+            cancel(gate, client.pid, client.secret)
+            assert client.answer().error["C"] == "57014"
+            assert client.answer().one == "the next unit"
+
+
+def test_inside_a_transaction_it_fails_the_transaction(cluster):
+    with Gate(cluster) as gate, gate.wire() as client:
+        for sql in (LONG_READ, LONG_WRITE):
+            client.query("BEGIN")
+            client.query("INSERT INTO t VALUES (2)" if sql == LONG_WRITE else "SELECT 1")
+            client.send(wire.query(sql))
+            wait_until_it_runs(cluster, sql)
+            cancel(gate, client.pid, client.secret)
+            assert client.answer().status == "E"
+            assert client.query("COMMIT").tags == ["ROLLBACK"]
+        assert cluster.primary.one("SELECT count(*) FROM t WHERE i = 2") == 0
+
+
+def test_a_copy_is_cancelled(cluster):
+    with Gate(cluster) as gate, gate.wire() as client:
+        client.send(wire.query("COPY (SELECT generate_series(1, 1000000000000)) TO STDOUT"))
+        assert client.answer(until="d").kinds == "Hd"
+        cancel(gate, client.pid, client.secret)
+        answer = client.answer()
+        assert answer.kinds[-2:] == "EZ" and answer.messages[-2].fields()["C"] == "57014"
+        client.send(wire.query("COPY t FROM STDIN")).answer(until="G")
+        client.send(wire.message(b"d", b"3\n"))
+        cancel(gate, client.pid, client.secret)
+        assert client.ask(wire.message(b"f", b"over\0")).error["C"] == "57014"
+        assert client.query("SELECT 1").one == "1"
+
+
+def test_through_a_driver(cluster):
+    with Gate(cluster) as gate, gate.session() as own:
+        for sql in (LONG_READ, LONG_WRITE):
+            failures = []
+
+            def run(statement=sql, found=failures):
+                try:
+                    own.rows(statement)
+                except psycopg2.Error as failure:
+                    found.append(failure.pgcode)
+
+            thread = threading.Thread(target=run)
+            thread.start()
+            wait_until_it_runs(cluster, sql)
+            own.connection.cancel()
+            thread.join()
+            assert failures == ["57014"]
+            assert own.one("SELECT 1") == 1
+
+
+def test_a_request_with_a_wrong_key_does_nothing(cluster):
+    with Gate(cluster) as gate, gate.wire() as client, gate.wire() as other:
+        client.send(wire.query("SELECT pg_sleep(1), 'to the end'"))
+        wait_until_it_runs(cluster, "SELECT pg_sleep(1)")
+        flipped = bytes([client.secret[0] ^ 1]) + client.secret[1:]
+        for pid, secret in ((client.pid, flipped), (client.pid ^ 1, client.secret), (client.pid, other.secret),
+                            (other.pid, other.secret), (0, bytes(4)), (client.pid, client.secret + bytes(28)),
+                            (client.pid, client.secret[:3])):
+            cancel_quietly(gate, pid, secret)
+        assert client.answer().rows == [("", "to the end")]
+
+
+def cancel_quietly(gate, pid: int, secret: bytes) -> None:
+    """A request that may be no valid one: whatever the answer, the connection ends."""
+    with wire.Wire(gate.port) as canceller:
+        canceller.send(wire.cancel_request(pid, secret)).read_to_end()
+
+
+def test_a_request_that_comes_too_late_hits_nobody(cluster):
+    """Neither the same client's next statement nor, after the session's end, the next user of its link."""
+    with Gate(cluster, num_init_children=1, max_pool=1) as gate:
+        keys = []
+        for number in range(30):
+            with gate.wire() as client:
+                for key in keys[-3:]:
+                    cancel(gate, *key)
+                cancel(gate, client.pid, client.secret)
+                assert client.query(f"SELECT {number}").one == str(number)
+                assert client.query(f"SELECT {number} FROM t WHERE i = 1 FOR UPDATE").one == str(number)
+                keys.append((client.pid, client.secret))
+                client.close()
+
+
+def test_requests_that_race_with_statements(cluster):
+    """A statement that is answered well or with 57014: nothing else, and no session but the one that was meant."""
+    failures = []
+
+    def torment(gate):
+        try:
+            with gate.wire() as client:
+                for number in range(60):
+                    canceller = wire.Wire(gate.port)
+                    client.send(wire.query(f"SELECT {number} FROM t WHERE i = 1" + (" FOR UPDATE" if number % 2 else "")))
+                    canceller.send(wire.cancel_request(client.pid, client.secret))
+                    answer = client.answer()
+                    assert answer.status == "I"
+                    assert answer.kinds == "TDCZ" or answer.messages[-2].fields()["C"] == "57014", answer.kinds
+                    canceller.read_to_end()
+                    canceller.abort()
+                client.close()
+        except AssertionError as failure:
+            failures.append(failure)
+
+    def live(gate):
+        try:
+            for number in range(100):
+                with gate.wire() as client:
+                    assert client.query(f"SELECT {number}").one == str(number)
+                    client.close()
+        except AssertionError as failure:
+            failures.append(failure)
+
+    with Gate(cluster, num_init_children=3, max_pool=1) as gate:
+        threads = [threading.Thread(target=work, args=(gate,)) for work in (torment, torment, live, live)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures, failures
