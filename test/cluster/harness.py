@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -191,6 +192,25 @@ def wait_until(is_true, what: str, seconds: float = WAIT_LIMIT, alive: subproces
         if time.monotonic() > give_up:
             raise AssertionError(f"waited {seconds} s in vain until {what}")
         time.sleep(0.02)
+
+
+def run_in_parallel(*tasks) -> None:
+    """Runs functions in threads of their own; raises the first failure of any when all have ended."""
+    failures = []
+
+    def guarded(task):
+        try:
+            task()
+        except Exception as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=guarded, args=(task,), daemon=True) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
 
 
 class LogFile:

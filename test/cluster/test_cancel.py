@@ -1,9 +1,5 @@
 """A cancel request stops the statement that runs, wherever it runs, and never another one."""
 
-import threading
-
-import psycopg2
-
 import harness
 import wire
 from gate import Gate
@@ -77,20 +73,11 @@ def test_a_copy_is_cancelled(cluster):
 def test_through_a_driver(cluster):
     with Gate(cluster) as gate, gate.session() as own:
         for sql in (LONG_READ, LONG_WRITE):
-            failures = []
+            def cancel_it(statement=sql):
+                wait_until_it_runs(cluster, statement)
+                own.connection.cancel()
 
-            def run(statement=sql, found=failures):
-                try:
-                    own.rows(statement)
-                except psycopg2.Error as failure:
-                    found.append(failure.pgcode)
-
-            thread = threading.Thread(target=run)
-            thread.start()
-            wait_until_it_runs(cluster, sql)
-            own.connection.cancel()
-            thread.join()
-            assert failures == ["57014"]
+            harness.run_in_parallel(lambda statement=sql: own.fails("57014", statement), cancel_it)
             assert own.one("SELECT 1") == 1
 
 
@@ -128,38 +115,25 @@ def test_a_request_that_comes_too_late_hits_nobody(cluster):
 
 
 def test_requests_that_race_with_statements(cluster):
-    """A statement that is answered well or with 57014: nothing else, and no session but the one that was meant."""
-    failures = []
-
-    def torment(gate):
-        try:
+    """A statement is answered well or with 57014: nothing else, and no session but the one that was meant."""
+    with Gate(cluster, num_init_children=3, max_pool=1) as gate:
+        def torment():
             with gate.wire() as client:
                 for number in range(60):
-                    canceller = wire.Wire(gate.port)
-                    client.send(wire.query(f"SELECT {number} FROM t WHERE i = 1" + (" FOR UPDATE" if number % 2 else "")))
-                    canceller.send(wire.cancel_request(client.pid, client.secret))
-                    answer = client.answer()
-                    assert answer.status == "I"
-                    assert answer.kinds == "TDCZ" or answer.messages[-2].fields()["C"] == "57014", answer.kinds
-                    canceller.read_to_end()
-                    canceller.abort()
+                    suffix = " FOR UPDATE" if number % 2 else ""
+                    client.send(wire.query(f"SELECT {number} FROM t WHERE i = 1{suffix}"))
+                    with wire.Wire(gate.port) as canceller:
+                        canceller.send(wire.cancel_request(client.pid, client.secret))
+                        answer = client.answer()
+                        assert answer.status == "I"
+                        assert "TDCZ" in answer.kinds or answer.error["C"] == "57014", answer.kinds
+                        canceller.read_to_end()
                 client.close()
-        except AssertionError as failure:
-            failures.append(failure)
 
-    def live(gate):
-        try:
+        def live():
             for number in range(100):
                 with gate.wire() as client:
                     assert client.query(f"SELECT {number}").one == str(number)
                     client.close()
-        except AssertionError as failure:
-            failures.append(failure)
 
-    with Gate(cluster, num_init_children=3, max_pool=1) as gate:
-        threads = [threading.Thread(target=work, args=(gate,)) for work in (torment, torment, live, live)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not failures, failures
+        harness.run_in_parallel(torment, torment, live, live)

@@ -1,6 +1,7 @@
 """More clients than links: they connect, wait in their order, and leave the queue at once when they want to."""
 
-import psycopg2
+import os
+import subprocess
 
 import harness
 import wire
@@ -132,18 +133,16 @@ def test_waiting_clients_are_told_of_a_shutdown(cluster):
             assert not answer.messages or answer.error["C"] == "57P01"
 
 
-def test_libpq_clients_wait_as_well(cluster):
+def test_psql_shows_that_it_waits(cluster):
     with Gate(cluster, **ONE) as gate:
-        holder = busy(gate)
-        own = gate.session()
-        with psycopg2.connect(**gate.parameters(), async_=True) as waiting:
-            harness.wait_until(lambda: waiting.poll() == psycopg2.extensions.POLL_OK, "libpq is logged in")
-            cursor = waiting.cursor()
-            cursor.execute("SELECT 'served'")
-            harness.wait_until(lambda: waiting.poll() is not None and waiting.notices, "the notice has come")
+        # As psql logs in, so that what the server says to that is known.
+        holder = gate.wire(application_name="psql", client_encoding="UTF8")
+        assert holder.query("SELECT 1").one == "1"
+        psql = subprocess.Popen(["psql", "-XAt", "-h", "127.0.0.1", "-p", str(gate.port), "-U", "postgres", "-c",
+                                 "SELECT 'served'"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                env={**os.environ, "PGCLIENTENCODING": "UTF8"})
+        with psql:
+            assert "waiting for a server connection" in psql.stderr.readline()
             holder.close()
-            harness.wait_until(lambda: waiting.poll() == psycopg2.extensions.POLL_OK, "the answer has come")
-            assert cursor.fetchall() == [("served",)]
-            waiting.close()
-        assert own.one("SELECT 1") == 1
-        own.close()
+            assert psql.stdout.read() == "served\n"
+        assert psql.returncode == 0
