@@ -15,7 +15,7 @@ using runtime::task;
 client_session::client_session(session_home& home, std::uint64_t id, runtime::descriptor socket,
                                std::string peer_host, int peer_port)
     : home_(home), id_(id), events_(home.loop.ready()), deadline_(events_, event_deadline),
-      input_(home.loop), peer_host_(std::move(peer_host)), peer_port_(peer_port),
+      pause_(events_, event_pause), input_(home.loop), peer_host_(std::move(peer_host)), peer_port_(peer_port),
       settings_(home.settings)
 {
     const auto failure = client_.open(home.loop.source(), std::move(socket), events_,
@@ -85,6 +85,7 @@ void client_session::note(std::uint32_t events)
     if (events & event_end) is_ending_ = true;
     if (events & event_cancel) cancel_is_requested_ = true;
     if (events & event_deadline) deadline_has_passed_ = true;
+    if (events & event_pause) pause_has_passed_ = true;
     if (events & event_client_in && !client_is_gone_) {
         if (input_.has_room()) {
             read_client(input_.size() + 1);

@@ -77,6 +77,7 @@ private:
         event_view = 128,
         event_end = 256,
         event_cancel_sent = 512,
+        event_pause = 1024,
     };
 
     /// A piece of the client's stream that is served as one.
@@ -214,6 +215,7 @@ private:
     runtime::event_set events_;
     runtime::transport client_;
     runtime::deadline deadline_;
+    runtime::deadline pause_;  // between tries, while deadline_ bounds the whole
     input_buffer input_;
     pending_output output_;
     runtime::task<> root_;
@@ -244,6 +246,7 @@ private:
     bool is_ending_ = false;
     bool cancel_is_requested_ = false;
     bool deadline_has_passed_ = false;
+    bool pause_has_passed_ = false;
     bool has_said_goodbye_ = false;
     bool waits_for_view_ = false;
     bool is_giving_back_ = false;
@@ -280,6 +283,7 @@ private:
     std::size_t statement_index_ = 0;
     std::size_t scanned_bytes_ = 0;  // of an extended unit whose end has not come yet
     std::size_t stream_bytes_ = 0;   // of a client's message that is streamed to the link
+    std::size_t drained_bytes_ = 0;  // read from links since the client has gone
     std::size_t discard_bytes_ = 0;  // of a client's message that nobody serves
     bool is_in_unit_ = false;
     bool is_query_unit_ = false;

@@ -100,6 +100,7 @@ bool client_session::forward_replies(server_link& link)
     const auto got = link.transport.read(scratch.subspan(carried));
     if (got.has_error()) return false;
     if (*got == 0) return true;
+    if (is_giving_back_) drained_bytes_ += *got;
     link.carry.clear();
     const auto bytes = std::span<const std::byte>{scratch}.first(carried + *got);
     const auto used = scan_replies(link, bytes);

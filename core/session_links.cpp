@@ -24,6 +24,8 @@ constexpr std::chrono::seconds primary_wait_limit{30};
 constexpr std::chrono::seconds primary_retry_pause{1};
 /// The longest time for reset queries at the end of a session.
 constexpr std::chrono::seconds reset_limit{10};
+/// A client that has gone may cost this much of reading before its statement is cancelled.
+constexpr std::size_t drained_bytes_max = 256 * 1024;
 
 const ha::node_view* node_of(const ha::cluster_view& view, int id)
 {
@@ -247,8 +249,6 @@ task<bool> client_session::take_turn(bool may_tell)
 /// no verdict) a second has passed since. False: not by `until`.
 task<bool> client_session::wait_for_primary(clock::time_point until)
 {
-    // While a client logs in, the timer is its own: then only the view ends the wait.
-    const bool uses_timer = !deadline_.is_armed();
     bool is_found = false;
     waits_for_view_ = true;
     while (!is_over() && !cancel_is_requested_ && !deadline_has_passed_) {
@@ -257,16 +257,14 @@ task<bool> client_session::wait_for_primary(clock::time_point until)
                                 std::ranges::find(avoided_nodes_, node) != avoided_nodes_.end();
         is_found = node >= 0 && !is_avoided;
         if (is_found || home_.loop.now() >= until) break;
-        if (uses_timer && !deadline_.is_armed()) home_.loop.arm(deadline_, primary_retry_pause);
+        if (!pause_.is_armed()) home_.loop.arm(pause_, primary_retry_pause);
         note(co_await events_);
         flush_client();
-        if (uses_timer && std::exchange(deadline_has_passed_, false)) avoided_nodes_.clear();
+        if (std::exchange(pause_has_passed_, false)) avoided_nodes_.clear();
     }
     waits_for_view_ = false;
-    if (uses_timer) {
-        deadline_.disarm();
-        deadline_has_passed_ = false;
-    }
+    pause_.disarm();
+    pause_has_passed_ = false;
     co_return is_found;
 }
 
@@ -557,6 +555,11 @@ task<> client_session::drain(server_link& link)
             home_.replies.clear();
         }
         goes_on = pump(link) && !link.ledger.awaits_sync();
+        // Rows for a client that has gone: without us the server would notice now, at its next write.
+        if (drained_bytes_ > drained_bytes_max && link.cancels_under_way == 0) {
+            drained_bytes_ = 0;
+            send_cancel(link);
+        }
         if (!goes_on || (link.ledger.is_idle() && link.cancels_under_way == 0)) break;
         if (link.ledger.is_copying_in() && !has_ended_copy) continue;
         is_own_work_ = false;

@@ -15,8 +15,8 @@ using runtime::task;
 namespace {
 
 constexpr std::uint32_t password_bytes_max = 65536;
-/// With authentication_timeout off, a login waits so long for a server.
-constexpr std::chrono::seconds primary_wait_limit{30};
+/// A login waits so long for a primary.
+constexpr std::chrono::seconds primary_wait_limit{5};
 
 protocol::pg_error no_server_error()
 {
@@ -142,8 +142,10 @@ task<bool> client_session::log_in_at_server()
         }
         co_return false;
     }
-    int node = home_.view->primary >= 0 ? home_.view->primary : home_.view->main_node();
-    if (node < 0 && co_await wait_for_primary(home_.loop.now() + primary_wait_limit)) node = home_.view->primary;
+    // Right after the start the servers are still being asked. Without a primary the main node lets clients in, who can
+    // read there.
+    const bool has_primary = co_await wait_for_primary(home_.loop.now() + primary_wait_limit);
+    const int node = has_primary ? home_.view->primary : home_.view->main_node();
     if (node < 0) {
         if (!is_over()) send_fatal(no_server_error());
         co_return false;

@@ -6,6 +6,8 @@ import signal
 import socket
 from pathlib import Path
 
+import psycopg2
+
 import harness
 import wire
 
@@ -142,10 +144,19 @@ class Gate:
 
     def wait_for_primary(self, node: int) -> None:
         """Returns when this node is the primary that it uses."""
-        def is_primary():
-            shown = self.nodes()[node]
-            return shown["role"] == "primary" and shown["status"] == "up"
-        harness.wait_until(is_primary, f"node {node} is the primary", alive=self.process)
+        self._wait_for_node(node, f"node {node} is the primary", role="primary", status="up")
+
+    def wait_for_status(self, node: int, status: str) -> None:
+        self._wait_for_node(node, f"node {node} is {status}", status=status)
+
+    def _wait_for_node(self, node: int, what: str, **wanted) -> None:
+        def is_so():
+            try:
+                shown = self.nodes()[node]
+            except psycopg2.OperationalError:
+                return False  # the session itself may need the server that has just gone
+            return all(shown[name] == value for name, value in wanted.items())
+        harness.wait_until(is_so, what, alive=self.process)
 
     def reload(self, **changes) -> None:
         """Changes the file and sends SIGHUP; returns when the log says that it has been read."""

@@ -1,5 +1,9 @@
 """A client that speaks PostgreSQL's protocol byte by byte: for what libpq never sends and never shows."""
 
+import base64
+import hashlib
+import hmac
+import secrets
 import socket
 import struct
 from dataclasses import dataclass, field
@@ -142,6 +146,27 @@ class Answer:
         return self.messages[-1].body.decode()
 
 
+class Scram:
+    """The client's side of SCRAM-SHA-256, without channel binding (RFC 5802, RFC 7677)."""
+
+    def __init__(self, password: str):
+        self._password = password.encode()
+        self._bare = f"n=,r={secrets.token_urlsafe(18)}"
+
+    def first(self) -> str:
+        return f"n,,{self._bare}"
+
+    def last(self, challenge: str) -> str:
+        told = dict(part.split("=", 1) for part in challenge.split(","))
+        salted = hashlib.pbkdf2_hmac("sha256", self._password, base64.b64decode(told["s"]), int(told["i"]))
+        client_key = hmac.digest(salted, b"Client Key", "sha256")
+        bare = f"c=biws,r={told['r']}"
+        signed = f"{self._bare},{challenge},{bare}".encode()
+        signature = hmac.digest(hashlib.sha256(client_key).digest(), signed, "sha256")
+        proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
+        return f"{bare},p={base64.b64encode(proof).decode()}"
+
+
 class Wire:
     """One connection."""
 
@@ -187,6 +212,28 @@ class Wire:
             elif each.kind == "K":
                 self.pid, self.secret = struct.unpack_from("!I", each.body)[0], each.body[4:]
         return self
+
+    def prove(self, password: str, **parameters) -> Answer:
+        """Start-up with a password: the messages up to ReadyForQuery or to the end of the connection."""
+        self.send(start_up(**parameters))
+        scram = None
+        got = self.answer(until="RZ")
+        while got.messages and got.messages[-1].kind == "R":
+            body = got.messages[-1].body
+            method, = struct.unpack_from("!I", body)
+            if method == 3:
+                self.send(message(b"p", cstr(password)))
+            elif method == 5:
+                inner = hashlib.md5((password + parameters["user"]).encode()).hexdigest()
+                self.send(message(b"p", cstr("md5" + hashlib.md5(inner.encode() + body[4:8]).hexdigest())))
+            elif method == 10:
+                scram = Scram(password)
+                first = scram.first().encode()
+                self.send(message(b"p", cstr("SCRAM-SHA-256") + struct.pack("!I", len(first)) + first))
+            elif method == 11:
+                self.send(message(b"p", scram.last(body[4:].decode()).encode()))
+            got = self.answer(until="RZ")
+        return got
 
     def read_bytes(self, count: int) -> bytes | None:
         """Exactly so many bytes. None: the other side has closed."""
