@@ -28,7 +28,8 @@ runtime::descriptor connecting_socket(const ha::socket_address& address, bool& i
         ::setsockopt(socket.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     }
     is_connected = ::connect(socket.get(), target, address.length) == 0;
-    // A full backlog of a Unix socket is EAGAIN: there is nothing to wait for, so it counts as a failure.
+    // A full backlog of a Unix socket is EAGAIN: there is nothing to wait for, so it counts as a
+    // failure.
     if (!is_connected && errno != EINPROGRESS) {
         const int cause = errno;
         socket.close();
@@ -39,8 +40,12 @@ runtime::descriptor connecting_socket(const ha::socket_address& address, bool& i
 
 cancel_sender::cancel_sender(runtime::worker& home, const ha::socket_address& address,
                              std::string request, std::function<void()> done)
-    : home_(home), events_(home.ready()), deadline_(events_, event_late), address_(address),
-      request_(std::move(request)), done_(std::move(done))
+    : home_(home),
+      events_(home.ready()),
+      deadline_(events_, event_late),
+      address_(address),
+      request_(std::move(request)),
+      done_(std::move(done))
 {
 }
 

@@ -14,12 +14,13 @@
 
 namespace pgtorii::core {
 
-/// A connecting, non-blocking stream socket to `address`, with keepalive and no delay. Null (with errno) when it fails at
-/// once. `is_connected`: no need to wait.
+/// A connecting, non-blocking stream socket to `address`, with keepalive and no delay. Null (with
+/// errno) when it fails at once. `is_connected`: no need to wait.
 runtime::descriptor connecting_socket(const ha::socket_address& address, bool& is_connected);
 
-/// One cancel request on its way to a server, over a connection of its own. It is over when the server has closed that
-/// connection: by then the signal has been sent, so a link that waits for the end can't have its next query hit.
+/// One cancel request on its way to a server, over a connection of its own. It is over when the
+/// server has closed that connection: by then the signal has been sent, so a link that waits for
+/// the end can't have its next query hit.
 class cancel_sender {
 public:
     /// `done` runs once, on the worker, from inside this object: it may only mark it.

@@ -14,8 +14,14 @@ using runtime::task;
 
 client_session::client_session(session_home& home, std::uint64_t id, runtime::descriptor socket,
                                std::string peer_host, int peer_port)
-    : home_(home), id_(id), events_(home.loop.ready()), deadline_(events_, event_deadline),
-      pause_(events_, event_pause), input_(home.loop), peer_host_(std::move(peer_host)), peer_port_(peer_port),
+    : home_(home),
+      id_(id),
+      events_(home.loop.ready()),
+      deadline_(events_, event_deadline),
+      pause_(events_, event_pause),
+      input_(home.loop),
+      peer_host_(std::move(peer_host)),
+      peer_port_(peer_port),
       settings_(home.settings)
 {
     const auto failure = client_.open(home.loop.source(), std::move(socket), events_,
@@ -78,8 +84,8 @@ task<> client_session::run()
     home_.retire(id_);
 }
 
-/// Takes note of what has happened besides what the caller waits for. The client's bytes are taken as far as there is
-/// room, so that a client that leaves is seen while its statement runs or waits.
+/// Takes note of what has happened besides what the caller waits for. The client's bytes are taken
+/// as far as there is room, so that a client that leaves is seen while its statement runs or waits.
 void client_session::note(std::uint32_t events)
 {
     if (events & event_end) is_ending_ = true;
@@ -95,7 +101,8 @@ void client_session::note(std::uint32_t events)
     }
 }
 
-/// Reads what the client has sent, up to `wanted` bytes in all or a buffer full. False: the client is gone.
+/// Reads what the client has sent, up to `wanted` bytes in all or a buffer full. False: the client
+/// is gone.
 bool client_session::read_client(std::size_t wanted)
 {
     if (!client_.is_readable() || client_is_gone_) return !client_is_gone_;
@@ -167,20 +174,23 @@ void client_session::send_fatal(const protocol::pg_error& error)
 
 void client_session::log_end() const
 {
-    const auto length = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - began_);
+    const auto length =
+        std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - began_);
     const auto seconds = length.count() / 1000;
     log(config::message_level::log,
-        fmt::format("frontend disconnection: session time: {}:{:02}:{:02}.{:03} user={} database={} host={} port={}",
-                    seconds / 3600, seconds / 60 % 60, seconds % 60, length.count() % 1000, user_, database_, peer_host_,
-                    peer_port_));
+        fmt::format("frontend disconnection: session time: {}:{:02}:{:02}.{:03} user={} "
+                    "database={} host={} port={}",
+                    seconds / 3600, seconds / 60 % 60, seconds % 60, length.count() % 1000, user_,
+                    database_, peer_host_, peer_port_));
 }
 
 void client_session::log(config::message_level level, std::string_view message,
                          std::string_view detail) const
 {
     if (!runtime::log::enabled(level)) return;
-    const runtime::log::origin from{.application = application_name_.empty() ? std::string_view{"[unknown]"}
-                                                                             : application_name_,
+    const runtime::log::origin from{.application = application_name_.empty()
+                                                       ? std::string_view{"[unknown]"}
+                                                       : application_name_,
                                     .process_kind = "CHILD",
                                     .user = user_,
                                     .database = database_};

@@ -6,12 +6,12 @@
 #include "core/link_opening.hpp"
 #include "core/link_pool.hpp"
 #include "core/prepared_statements.hpp"
-#include "core/server_link.hpp"
-#include "core/session_home.hpp"
-#include "core/session_settings.hpp"
 #include "core/runtime/deadlines.hpp"
 #include "core/runtime/task.hpp"
 #include "core/runtime/transport.hpp"
+#include "core/server_link.hpp"
+#include "core/session_home.hpp"
+#include "core/session_settings.hpp"
 #include "protocol/client_messages.hpp"
 #include "protocol/message.hpp"
 #include "protocol/startup.hpp"
@@ -26,22 +26,26 @@
 
 namespace pgtorii::core {
 
-/// A client's stay, from the accepted socket to the last link given back: one coroutine on its home worker.
+/// A client's stay, from the accepted socket to the last link given back: one coroutine on its home
+/// worker.
 ///
-/// It works in *units*: a Query message, or an extended-protocol run up to its Sync. For each it decides a server
-/// (session_units.cpp), makes a link to it ready (session_links.cpp), sends the unit and passes replies on until the
-/// link owes nothing (session_forward.cpp). The way of a query that needs nothing special has no nested coroutine, no
-/// allocation and no lock.
+/// It works in *units*: a Query message, or an extended-protocol run up to its Sync. For each it
+/// decides a server (session_units.cpp), makes a link to it ready (session_links.cpp), sends the
+/// unit and passes replies on until the link owes nothing (session_forward.cpp). The way of a query
+/// that needs nothing special has no nested coroutine, no allocation and no lock.
 ///
 /// Invariants:
-/// - Only one link owes replies to the client at a time; what other links owe is ours and swallowed.
-/// - A transaction always has its place on the primary; a standby may join it as a reader. When the reader fails, the
-///   primary's part is failed before the client learns of it, so the server itself refuses what follows.
+/// - Only one link owes replies to the client at a time; what other links owe is ours and
+/// swallowed.
+/// - A transaction always has its place on the primary; a standby may join it as a reader. When the
+/// reader fails, the
+///   primary's part is failed before the client learns of it, so the server itself refuses what
+///   follows.
 /// - Nothing of the client runs on a link whose settings are not the session's.
 class client_session {
 public:
-    client_session(session_home& home, std::uint64_t id, runtime::descriptor socket, std::string peer_host,
-                   int peer_port);
+    client_session(session_home& home, std::uint64_t id, runtime::descriptor socket,
+                   std::string peer_host, int peer_port);
     ~client_session();
     client_session(const client_session&) = delete;
     client_session& operator=(const client_session&) = delete;
@@ -84,8 +88,10 @@ private:
     struct unit {
         enum class kind : std::uint8_t { none, query, extended, function_call, terminate, broken };
         kind what = kind::none;
-        std::size_t bytes = 0;  ///< In the input buffer. Of a unit that is not whole: what is there of it.
-        bool is_whole = true;   ///< Else the rest streams on while it is served; the primary serves it.
+        std::size_t bytes =
+            0;  ///< In the input buffer. Of a unit that is not whole: what is there of it.
+        bool is_whole =
+            true;  ///< Else the rest streams on while it is served; the primary serves it.
     };
 
     /// One message of an extended unit.
@@ -94,7 +100,8 @@ private:
         std::uint32_t offset = 0;
         std::uint32_t total = 0;
         std::uint32_t max_rows = 0;
-        std::uint32_t name_bytes = 0;  ///< Length of the name of the statement (P, D, C) or portal (B, E): zero is unnamed.
+        std::uint32_t name_bytes = 0;  ///< Length of the name of the statement (P, D, C) or portal
+                                       ///< (B, E): zero is unnamed.
         bool names_portal = false;
         prepared_ptr statement;  ///< Null: not known here; the server will say so.
         prepared_ptr conflict;   ///< Of a Parse: the statement that has its name already.
@@ -114,7 +121,8 @@ private:
     void send_replies();
     void send_error(const protocol::pg_error& error);
     void send_fatal(const protocol::pg_error& error);
-    void log(config::message_level level, std::string_view message, std::string_view detail = {}) const;
+    void log(config::message_level level, std::string_view message,
+             std::string_view detail = {}) const;
     void log_end() const;
     bool is_over() const { return client_is_gone_ || is_ending_; }
     char status_for_client() const { return transaction_status_; }
@@ -125,7 +133,8 @@ private:
     runtime::task<bool> log_in_at_server();
     void serve_cancel_request(std::span<const std::byte> key, std::uint32_t pid);
     void send_welcome(const welcome& told);
-    runtime::task<bool> relay_challenge(server_link& link, std::span<const std::byte> challenge, bool wants_answer);
+    runtime::task<bool> relay_challenge(server_link& link, std::span<const std::byte> challenge,
+                                        bool wants_answer);
 
     // session_serve.cpp
     runtime::task<> serve();
@@ -162,7 +171,8 @@ private:
     void skip_unit(const unit& what);
     void log_client_messages(const unit& what);
     void log_client_message(char type, std::span<const std::byte> body) const;
-    void log_node_statement(const server_link& link, std::string_view prefix, std::string_view text);
+    void log_node_statement(const server_link& link, std::string_view prefix,
+                            std::string_view text);
     void count_statements(const server_link& link, const routing::query_facts& facts);
 
     // session_forward.cpp
@@ -173,13 +183,14 @@ private:
     bool forward_message(server_link& link, protocol::frame_header header);
     std::size_t needed_bytes(protocol::frame_header header) const;
     std::optional<std::size_t> scan_replies(server_link& link, std::span<const std::byte> bytes);
-    bool on_reply(server_link& link, char type, std::span<const std::byte> body, const protocol::step& what);
+    bool on_reply(server_link& link, char type, std::span<const std::byte> body,
+                  const protocol::step& what);
     bool on_error(server_link& link, std::span<const std::byte> body, const protocol::step& what);
     bool on_parameter(server_link& link, std::span<const std::byte> body);
     bool on_ready(server_link& link, char status);
     void on_completed(server_link& link, const protocol::step& what, std::string_view tag);
-    void apply_effects(server_link& link, const routing::statement_facts& facts, std::string_view text,
-                       std::string_view tag);
+    void apply_effects(server_link& link, const routing::statement_facts& facts,
+                       std::string_view text, std::string_view tag);
     void note_parameter(std::string_view name, std::string_view value);
     void note_own_value(std::span<const std::byte> body);
     void write_link(server_link& link, std::span<const std::byte> bytes);
@@ -272,7 +283,7 @@ private:
     std::vector<prepared_ptr> unit_parses_;    // by ledger tag
     std::vector<prepared_ptr> unit_executes_;  // by ledger tag
     std::unordered_map<std::string, prepared_ptr> portals_;
-    std::vector<prepared_ptr> unit_closes_;    // by ledger tag
+    std::vector<prepared_ptr> unit_closes_;     // by ledger tag
     std::vector<std::string> closed_names_;     // that the unit being read closes
     std::vector<prepared_ptr> new_statements_;  // that the unit being read makes
     prepared_ptr last_unnamed_;
@@ -294,15 +305,17 @@ private:
     bool unit_ended_transaction_ = false;
     bool unit_begins_shareable_ = false;
     bool settings_changed_ = false;
-    bool is_open_ended_ = false;     // more of the client's stream belongs to this unit
+    bool is_open_ended_ = false;  // more of the client's stream belongs to this unit
     bool unit_failed_ = false;
-    bool ready_is_held_ = false;     // a reader failed: its ReadyForQuery waits for the primary's part to be failed
+    bool ready_is_held_ =
+        false;  // a reader failed: its ReadyForQuery waits for the primary's part to be failed
     bool discards_until_sync_ = false;
-    bool is_corked_ = false;         // bytes for the link gather in its output
-    bool is_own_work_ = false;       // replies of the link at work are ours
+    bool is_corked_ = false;    // bytes for the link gather in its output
+    bool is_own_work_ = false;  // replies of the link at work are ours
     bool own_work_failed_ = false;
-    std::string own_work_value_;     // first column of the last row of our own query
-    protocol::pg_error lost_error_;  // what a server said when it ended a link that the session can do without
+    std::string own_work_value_;  // first column of the last row of our own query
+    protocol::pg_error
+        lost_error_;  // what a server said when it ended a link that the session can do without
 };
 
 }  // namespace pgtorii::core

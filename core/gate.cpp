@@ -28,12 +28,14 @@ constexpr std::chrono::seconds sweep_period{1};
 constexpr std::chrono::milliseconds smart_look_period{50};
 constexpr std::chrono::seconds goodbye_limit{2};
 
-void log(config::message_level level, std::string_view message, std::string_view detail = {}, std::string_view hint = {})
+void log(config::message_level level, std::string_view message, std::string_view detail = {},
+         std::string_view hint = {})
 {
     runtime::log::write(level, {}, {.message = message, .detail = detail, .hint = hint});
 }
 
-/// Ten thousand clients need as many descriptors: the soft limit is a default for programs that use select().
+/// Ten thousand clients need as many descriptors: the soft limit is a default for programs that use
+/// select().
 void raise_descriptor_limit()
 {
     rlimit limit{};
@@ -44,7 +46,8 @@ void raise_descriptor_limit()
 
 int backlog_of(const config::settings& settings)
 {
-    const auto wanted = std::int64_t{settings.num_init_children} * settings.listen_backlog_multiplier;
+    const auto wanted =
+        std::int64_t{settings.num_init_children} * settings.listen_backlog_multiplier;
     return static_cast<int>(std::clamp<std::int64_t>(wanted, 128, 10'000));
 }
 
@@ -63,9 +66,11 @@ std::string peer_host(const sockaddr_storage& address)
 {
     char text[INET6_ADDRSTRLEN] = "";
     if (address.ss_family == AF_INET) {
-        ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(address).sin_addr, text, sizeof text);
+        ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(address).sin_addr, text,
+                    sizeof text);
     } else if (address.ss_family == AF_INET6) {
-        ::inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6&>(address).sin6_addr, text, sizeof text);
+        ::inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6&>(address).sin6_addr, text,
+                    sizeof text);
     } else {
         return "[local]";
     }
@@ -74,8 +79,10 @@ std::string peer_host(const sockaddr_storage& address)
 
 int peer_port(const sockaddr_storage& address)
 {
-    if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);
-    if (address.ss_family == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6&>(address).sin6_port);
+    if (address.ss_family == AF_INET)
+        return ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);
+    if (address.ss_family == AF_INET6)
+        return ntohs(reinterpret_cast<const sockaddr_in6&>(address).sin6_port);
     return 0;
 }
 
@@ -83,7 +90,8 @@ int peer_port(const sockaddr_storage& address)
 void refuse(int socket)
 {
     protocol::message_buffer words;
-    words.error_response({.severity = "FATAL", .sqlstate = "53300", .message = "sorry, too many clients already"});
+    words.error_response(
+        {.severity = "FATAL", .sqlstate = "53300", .message = "sorry, too many clients already"});
     [[maybe_unused]] const auto sent =
         ::send(socket, words.bytes().data(), words.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
@@ -92,23 +100,30 @@ void refuse(int socket)
 
 gate::gate(settings_ptr settings, node_counters& counters, const local_commands& commands,
            std::function<settings_ptr(const config::settings&)> load_again)
-    : settings_(std::move(settings)), load_again_(std::move(load_again)),
-      signals_(control_, [this](signal_request request, int number) { on_signal(request, number); }),
-      acceptors_(control_.get_executor()), tasks_(control_.get_executor()), pool_(link_count_max_of(*settings_)),
-      services_{.pool = pool_,
-                .cancels = cancels_,
-                .counters = counters,
-                .commands = commands,
-                .report_trouble = [this](int node) { monitor_->kick(node, ha::trouble::link_lost); },
-                .report_connected = [this](int node) { monitor_->session_connected(node); },
-                .run_on =
-                    [this](int worker, std::function<void(session_home&)> function) {
-                        auto& there = *lanes_[static_cast<std::size_t>(worker)];
-                        there.loop.post([home = there.home.get(), work = std::move(function)] { work(*home); });
-                    }}
+    : settings_(std::move(settings)),
+      load_again_(std::move(load_again)),
+      signals_(control_,
+               [this](signal_request request, int number) { on_signal(request, number); }),
+      acceptors_(control_.get_executor()),
+      tasks_(control_.get_executor()),
+      pool_(link_count_max_of(*settings_)),
+      services_{
+          .pool = pool_,
+          .cancels = cancels_,
+          .counters = counters,
+          .commands = commands,
+          .report_trouble = [this](int node) { monitor_->kick(node, ha::trouble::link_lost); },
+          .report_connected = [this](int node) { monitor_->session_connected(node); },
+          .run_on =
+              [this](int worker, std::function<void(session_home&)> function) {
+                  auto& there = *lanes_[static_cast<std::size_t>(worker)];
+                  there.loop.post(
+                      [home = there.home.get(), work = std::move(function)] { work(*home); });
+              }}
 {
     raise_descriptor_limit();
-    monitor_ = std::make_unique<ha::monitor>(control_, settings_, [this](ha::cluster_view_ptr view) { publish(std::move(view)); });
+    monitor_ = std::make_unique<ha::monitor>(
+        control_, settings_, [this](ha::cluster_view_ptr view) { publish(std::move(view)); });
     view_ = monitor_->view();
     open_listeners();
     for (int i = 0; i < worker_count_of(*settings_); ++i) {
@@ -124,16 +139,18 @@ void gate::open_listeners()
 {
     const int backlog = backlog_of(*settings_);
     for (const auto& directory : settings_->unix_socket_directories) {
-        listeners_.push_back(listening_socket::open_unix(directory, settings_->port, backlog,
-                                                         static_cast<unsigned>(settings_->unix_socket_permissions),
-                                                         settings_->unix_socket_group));
+        listeners_.push_back(
+            listening_socket::open_unix(directory, settings_->port, backlog,
+                                        static_cast<unsigned>(settings_->unix_socket_permissions),
+                                        settings_->unix_socket_group));
     }
     for (const auto& host : settings_->listen_addresses) {
         for (auto& each : listening_socket::open_tcp(host, settings_->port, backlog)) {
             listeners_.push_back(std::move(each));
         }
     }
-    for (const auto& each : listeners_) log(config::message_level::log, fmt::format("listening on {}", each.name()));
+    for (const auto& each : listeners_)
+        log(config::message_level::log, fmt::format("listening on {}", each.name()));
 }
 
 template <class Function>
@@ -147,7 +164,8 @@ void gate::on_each_home(Function function)
 std::size_t gate::session_count() const
 {
     std::size_t count = 0;
-    for (const auto& each : lanes_) count += each->home->session_count.load(std::memory_order_relaxed);
+    for (const auto& each : lanes_)
+        count += each->home->session_count.load(std::memory_order_relaxed);
     return count;
 }
 
@@ -184,15 +202,18 @@ void gate::run(const std::function<void()>& ready)
     listeners_.clear();
 }
 
-/// Accepts until the listener is closed. Each client goes to the worker with the fewest sessions and stays there.
+/// Accepts until the listener is closed. Each client goes to the worker with the fewest sessions
+/// and stays there.
 awaitable<> gate::accept_from(const listening_socket& from)
 {
     // The descriptor is the listener's: released below, never closed by Asio.
-    asio::posix::basic_stream_descriptor<runtime::executor> watched{control_.get_executor(), from.fd()};
+    asio::posix::basic_stream_descriptor<runtime::executor> watched{control_.get_executor(),
+                                                                    from.fd()};
     runtime::timer pause{control_.get_executor()};
     const auto cancelled = co_await asio::this_coro::cancellation_state;
     while (cancelled.cancelled() == asio::cancellation_type::none) {
-        const auto [failure] = co_await watched.async_wait(asio::posix::descriptor_base::wait_read, tuple_token);
+        const auto [failure] =
+            co_await watched.async_wait(asio::posix::descriptor_base::wait_read, tuple_token);
         if (failure) break;
         for (;;) {
             const int fd = ::accept4(from.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -237,17 +258,19 @@ void gate::hand_over(runtime::descriptor socket)
         }
     }
     least->home->session_count.fetch_add(1, std::memory_order_relaxed);
-    least->loop.post([home = least->home.get(), fd = std::make_shared<runtime::descriptor>(std::move(socket)),
-                      host = peer_host(address), port = peer_port(address)] {
-        home->adopt(std::move(*fd), host, port);
-    });
+    least->loop.post([home = least->home.get(),
+                      fd = std::make_shared<runtime::descriptor>(std::move(socket)),
+                      host = peer_host(address),
+                      port = peer_port(address)] { home->adopt(std::move(*fd), host, port); });
 }
 
 void gate::on_signal(signal_request request, int signal_number)
 {
     switch (request) {
     case signal_request::none: return;
-    case signal_request::report_usr1: log(config::message_level::log, "Pgpool-II parent process received SIGUSR1"); return;
+    case signal_request::report_usr1:
+        log(config::message_level::log, "Pgpool-II parent process received SIGUSR1");
+        return;
     case signal_request::reload: reload(); return;
     case signal_request::stop_smart:
     case signal_request::stop_fast:
@@ -286,7 +309,8 @@ awaitable<> gate::shut_down()
     co_await monitor_->join();
     signals_.stop();
     log(config::message_level::log, "Pgpool-II system is shutdown");
-    // The last task of the group can't join its own group: run() ends when nothing is left to wait for.
+    // The last task of the group can't join its own group: run() ends when nothing is left to wait
+    // for.
     tasks_.stop();
 }
 

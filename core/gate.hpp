@@ -25,12 +25,13 @@
 
 namespace pgtorii::core {
 
-/// The whole process: the control context (acceptors, monitor, signals), the workers with their sessions, and what they
-/// share. Made, run and destroyed by main's thread, which is the control thread.
+/// The whole process: the control context (acceptors, monitor, signals), the workers with their
+/// sessions, and what they share. Made, run and destroyed by main's thread, which is the control
+/// thread.
 class gate {
 public:
-    /// Opens the listening sockets. Throws listen_failure. `load_again` reads the configuration file at a reload: null
-    /// when there is something wrong with it (and it has said what).
+    /// Opens the listening sockets. Throws listen_failure. `load_again` reads the configuration
+    /// file at a reload: null when there is something wrong with it (and it has said what).
     gate(settings_ptr settings, node_counters& counters, const local_commands& commands,
          std::function<settings_ptr(const config::settings&)> load_again);
     ~gate();
@@ -42,7 +43,8 @@ private:
     struct lane {
         explicit lane(int index) : loop(index) {}
         runtime::worker loop;
-        std::unique_ptr<session_home> home;  // made and destroyed on the control thread while the loop does not run
+        std::unique_ptr<session_home>
+            home;  // made and destroyed on the control thread while the loop does not run
         std::thread thread;
     };
 

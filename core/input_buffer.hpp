@@ -9,8 +9,9 @@
 
 namespace pgtorii::core {
 
-/// What a client has sent and nobody has dealt with yet. Borrows a buffer of the worker while it holds something; a
-/// message that is to be seen whole and is larger gets memory of its own for the time it takes. Home worker only.
+/// What a client has sent and nobody has dealt with yet. Borrows a buffer of the worker while it
+/// holds something; a message that is to be seen whole and is larger gets memory of its own for the
+/// time it takes. Home worker only.
 class input_buffer {
 public:
     explicit input_buffer(runtime::worker& home) : home_(home) {}
@@ -22,8 +23,8 @@ public:
     bool is_empty() const { return begin_ == end_; }
     std::span<std::byte> bytes() { return {data() + begin_, size()}; }
 
-    /// Room for at least `wanted` bytes in all (those present included), and for at least one more byte.
-    /// Moves what is there to the front when that helps. Views into the buffer end with it.
+    /// Room for at least `wanted` bytes in all (those present included), and for at least one more
+    /// byte. Moves what is there to the front when that helps. Views into the buffer end with it.
     std::span<std::byte> prepare(std::size_t wanted)
     {
         if (begin_ == end_) begin_ = end_ = 0;

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "core/server_link.hpp"
 #include "core/runtime/task.hpp"
+#include "core/server_link.hpp"
 #include "protocol/pg_error.hpp"
 
 #include <functional>

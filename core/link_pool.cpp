@@ -11,7 +11,8 @@ namespace pgtorii::core {
 link_pool::~link_pool()
 {
     drop_all();
-    always_assert(std::ranges::all_of(link_counts_, [](const auto& each) { return each.second == 0; }));
+    always_assert(
+        std::ranges::all_of(link_counts_, [](const auto& each) { return each.second == 0; }));
 }
 
 std::shared_ptr<pool> link_pool::find(std::string_view key, std::string_view user,
@@ -109,7 +110,8 @@ std::unique_ptr<server_link> link_pool::make(const std::shared_ptr<pool>& home, 
         const std::lock_guard guard{mutex_};
         auto& count = link_counts_[node];
         if (count >= link_count_max_) closed_for_it = oldest_parked(node);
-        // The closed one is still counted until it is destroyed below, so the count may pass its limit by this one.
+        // The closed one is still counted until it is destroyed below, so the count may pass its
+        // limit by this one.
         ++count;
         ++home->link_count;
     }
@@ -171,7 +173,8 @@ void link_pool::drop_all()
     link_list dropped;
     const std::lock_guard guard{mutex_};
     for (auto& [key, each] : pools_) {
-        for (auto& [node, links] : each->parked) std::ranges::move(links, std::back_inserter(dropped));
+        for (auto& [node, links] : each->parked)
+            std::ranges::move(links, std::back_inserter(dropped));
         each->parked.clear();
     }
 }

@@ -23,33 +23,40 @@ struct welcome {
     std::vector<std::pair<std::string, std::string>> parameters;
 };
 
-/// The links of one user, database and set of start-up parameters. Guarded by the link_pool's mutex.
+/// The links of one user, database and set of start-up parameters. Guarded by the link_pool's
+/// mutex.
 struct pool {
     std::string key;  ///< The canonical start-up message: equal keys, equal sessions.
     std::string user;
     std::string database;
     std::size_t link_count = 0;  ///< Parked, leased and opening.
-    std::unordered_map<int, std::deque<std::unique_ptr<server_link>>> parked;  ///< By node; the newest at the back.
-    /// Set when a server let this user in without asking for anything. While it is there, a login needs no server.
+    std::unordered_map<int, std::deque<std::unique_ptr<server_link>>>
+        parked;  ///< By node; the newest at the back.
+    /// Set when a server let this user in without asking for anything. While it is there, a login
+    /// needs no server.
     std::shared_ptr<const core::welcome> welcome;
 };
 
-/// A session in the queue for its turn. Its `granted` runs once, under the pool's mutex: it may only post.
+/// A session in the queue for its turn. Its `granted` runs once, under the pool's mutex: it may
+/// only post.
 struct waiting_session {
     std::function<void()> granted;
     std::list<waiting_session*>::iterator place{};
     bool is_queued = false;
 };
 
-/// All links that no session holds, and the budget of links: num_init_children * max_pool for each node.
+/// All links that no session holds, and the budget of links: num_init_children * max_pool for each
+/// node.
 ///
-/// A session first takes a *turn* (there are as many as a node may have links), waiting first-in-first-out when all are
-/// taken, and gives it back at its end. With a turn, one link to each node is its due: links in use at a node are never
-/// more than the turns, so a full node always has a parked link to close in favour of a new one, and two sessions that
-/// each hold one node's link and want the other's can't wait for each other.
+/// A session first takes a *turn* (there are as many as a node may have links), waiting
+/// first-in-first-out when all are taken, and gives it back at its end. With a turn, one link to
+/// each node is its due: links in use at a node are never more than the turns, so a full node
+/// always has a parked link to close in favour of a new one, and two sessions that each hold one
+/// node's link and want the other's can't wait for each other.
 ///
-/// Process-wide behind one mutex, held for a few map operations at a session's first statement and at its end, never on
-/// the way of a query. Parked links are not watched by anybody: `take` looks whether they are still silent.
+/// Process-wide behind one mutex, held for a few map operations at a session's first statement and
+/// at its end, never on the way of a query. Parked links are not watched by anybody: `take` looks
+/// whether they are still silent.
 class link_pool {
 public:
     explicit link_pool(std::size_t link_count_max) : link_count_max_(link_count_max) {}
@@ -58,7 +65,8 @@ public:
     std::size_t link_count_max() const { return link_count_max_; }
 
     /// The pool of `key`, made when it is not there.
-    std::shared_ptr<pool> find(std::string_view key, std::string_view user, std::string_view database);
+    std::shared_ptr<pool> find(std::string_view key, std::string_view user,
+                               std::string_view database);
 
     /// Takes a turn: true at once, or false: `who` is queued and will be told.
     bool take_turn(waiting_session& who);
@@ -71,7 +79,8 @@ public:
 
     /// A parked link of this pool and node that is alive, or null: the caller makes one.
     std::unique_ptr<server_link> take(pool& from, int node);
-    /// A new, unconnected link, counted from now on. Needs a turn. A parked link of another pool may be closed for it.
+    /// A new, unconnected link, counted from now on. Needs a turn. A parked link of another pool
+    /// may be closed for it.
     std::unique_ptr<server_link> make(const std::shared_ptr<pool>& home, int node);
     /// Parks a clean link. The caller has detached its session's state from it.
     void put(std::unique_ptr<server_link> link, clock::time_point now);

@@ -25,7 +25,8 @@ constexpr const char* busy_port_hint =
 std::string text_of(const sockaddr* address, socklen_t length, int port)
 {
     char host[NI_MAXHOST];
-    if (::getnameinfo(address, length, host, sizeof host, nullptr, 0, NI_NUMERICHOST) != 0) return "?";
+    if (::getnameinfo(address, length, host, sizeof host, nullptr, 0, NI_NUMERICHOST) != 0)
+        return "?";
     return address->sa_family == AF_INET6 ? fmt::format("[{}]:{}", host, port)
                                           : fmt::format("{}:{}", host, port);
 }
@@ -70,9 +71,11 @@ runtime::descriptor locked_file(const std::string& socket_path)
         ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
     if (!lock.is_open()) {
         throw listen_failure{
-            fmt::format("could not create lock file \"{}\": {}", lock_path, std::strerror(errno)), ""};
+            fmt::format("could not create lock file \"{}\": {}", lock_path, std::strerror(errno)),
+            ""};
     }
-    // The lock dies with its process, so a file that a crash left is no obstacle, whatever pid it names.
+    // The lock dies with its process, so a file that a crash left is no obstacle, whatever pid it
+    // names.
     if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
         throw listen_failure{
             fmt::format("lock file \"{}\" already exists", lock_path),
@@ -81,7 +84,8 @@ runtime::descriptor locked_file(const std::string& socket_path)
     return lock;
 }
 
-/// A PostgreSQL server, or Pgpool-II, may use the path without our kind of lock: it answers a connection.
+/// A PostgreSQL server, or Pgpool-II, may use the path without our kind of lock: it answers a
+/// connection.
 bool is_served(const sockaddr_un& address)
 {
     const runtime::descriptor probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
@@ -94,21 +98,25 @@ void set_access(const std::string& path, unsigned permissions, const std::string
         const auto* const entry = ::getgrnam(group.c_str());
         if (!entry) throw listen_failure{fmt::format("group \"{}\" does not exist", group), ""};
         if (::chown(path.c_str(), static_cast<uid_t>(-1), entry->gr_gid) != 0) {
-            throw listen_failure{fmt::format("could not set group of file \"{}\": {}", path,
-                                             std::strerror(errno)), ""};
+            throw listen_failure{
+                fmt::format("could not set group of file \"{}\": {}", path, std::strerror(errno)),
+                ""};
         }
     }
     if (::chmod(path.c_str(), permissions) != 0) {
-        throw listen_failure{fmt::format("could not set permissions of file \"{}\": {}", path,
-                                         std::strerror(errno)), ""};
+        throw listen_failure{
+            fmt::format("could not set permissions of file \"{}\": {}", path, std::strerror(errno)),
+            ""};
     }
 }
 
 }  // namespace
 
 listening_socket::listening_socket(listening_socket&& other) noexcept
-    : socket_(std::move(other.socket_)), lock_(std::move(other.lock_)),
-      name_(std::move(other.name_)), unix_path_(std::exchange(other.unix_path_, {}))
+    : socket_(std::move(other.socket_)),
+      lock_(std::move(other.lock_)),
+      name_(std::move(other.name_)),
+      unix_path_(std::exchange(other.unix_path_, {}))
 {
 }
 
@@ -130,8 +138,10 @@ std::vector<listening_socket> listening_socket::open_tcp(const std::string& host
     const int outcome =
         ::getaddrinfo(host == "*" ? nullptr : host.c_str(), service.c_str(), &wanted, &list);
     if (outcome != 0) {
-        throw listen_failure{fmt::format("could not translate host name \"{}\", service \"{}\" to address: {}",
-                                         host, port, ::gai_strerror(outcome)), ""};
+        throw listen_failure{
+            fmt::format("could not translate host name \"{}\", service \"{}\" to address: {}", host,
+                        port, ::gai_strerror(outcome)),
+            ""};
     }
     const std::unique_ptr<addrinfo, address_list_deleter> owned{list};
 
@@ -148,10 +158,11 @@ std::vector<listening_socket> listening_socket::open_tcp(const std::string& host
         }
         const int cause = errno;
         failure = bind_text(*each->ai_addr, each->ai_addrlen, cause);
-        // A machine without IPv6 has nothing to bind there; that is no failure as long as another address works.
+        // A machine without IPv6 has nothing to bind there; that is no failure as long as another
+        // address works.
         if (cause == EAFNOSUPPORT || cause == EADDRNOTAVAIL) continue;
-        throw listen_failure{failure,
-                             cause == EADDRINUSE ? fmt::format(busy_port_hint, port) : std::string{}};
+        throw listen_failure{failure, cause == EADDRINUSE ? fmt::format(busy_port_hint, port)
+                                                          : std::string{}};
     }
     if (opened.empty()) throw listen_failure{failure, ""};
     return opened;
@@ -164,8 +175,10 @@ listening_socket listening_socket::open_unix(const std::string& directory, int p
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.size() >= sizeof address.sun_path) {
-        throw listen_failure{fmt::format("Unix-domain socket path \"{}\" is too long (maximum {} bytes)",
-                                         path, sizeof address.sun_path - 1), ""};
+        throw listen_failure{
+            fmt::format("Unix-domain socket path \"{}\" is too long (maximum {} bytes)", path,
+                        sizeof address.sun_path - 1),
+            ""};
     }
     std::memcpy(address.sun_path, path.data(), path.size());
 
@@ -173,25 +186,32 @@ listening_socket listening_socket::open_unix(const std::string& directory, int p
     made.name_ = path;
     made.lock_ = locked_file(path);
     if (is_served(address)) {
-        throw listen_failure{fmt::format("could not bind Unix address \"{}\": {}", path, std::strerror(EADDRINUSE)),
-                             fmt::format(busy_port_hint, port)};
+        throw listen_failure{
+            fmt::format("could not bind Unix address \"{}\": {}", path, std::strerror(EADDRINUSE)),
+            fmt::format(busy_port_hint, port)};
     }
     const auto owner = fmt::format("{}\n", ::getpid());
     if (::ftruncate(made.lock_.get(), 0) != 0 ||
         ::pwrite(made.lock_.get(), owner.data(), owner.size(), 0) < 0) {
-        throw listen_failure{fmt::format("could not write lock file \"{}.lock\": {}", path, std::strerror(errno)), ""};
+        throw listen_failure{
+            fmt::format("could not write lock file \"{}.lock\": {}", path, std::strerror(errno)),
+            ""};
     }
     ::unlink(path.c_str());
     made.socket_ =
         runtime::descriptor{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     if (!made.socket_.is_open() ||
-        ::bind(made.socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-        throw listen_failure{fmt::format("could not bind Unix address \"{}\": {}", path, std::strerror(errno)), ""};
+        ::bind(made.socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) !=
+            0) {
+        throw listen_failure{
+            fmt::format("could not bind Unix address \"{}\": {}", path, std::strerror(errno)), ""};
     }
     made.unix_path_ = path;
     set_access(path, permissions, group);
     if (::listen(made.socket_.get(), backlog) != 0) {
-        throw listen_failure{fmt::format("could not listen on Unix address \"{}\": {}", path, std::strerror(errno)), ""};
+        throw listen_failure{
+            fmt::format("could not listen on Unix address \"{}\": {}", path, std::strerror(errno)),
+            ""};
     }
     return made;
 }

@@ -13,21 +13,25 @@ namespace pgtorii::core {
 class listen_failure : public std::runtime_error {
 public:
     listen_failure(const std::string& message, std::string hint_text)
-        : std::runtime_error(message), hint(std::move(hint_text))
+        : std::runtime_error(message),
+          hint(std::move(hint_text))
     {
     }
     std::string hint;
 };
 
-/// A listening socket, non-blocking. A Unix socket also holds its lock file, and both files go with it.
+/// A listening socket, non-blocking. A Unix socket also holds its lock file, and both files go with
+/// it.
 class listening_socket {
 public:
-    /// All addresses that `host` names ("*": every interface of both families). Throws listen_failure when none can be
-    /// bound: a second start on one port fails here, since SO_REUSEPORT is never set.
+    /// All addresses that `host` names ("*": every interface of both families). Throws
+    /// listen_failure when none can be bound: a second start on one port fails here, since
+    /// SO_REUSEPORT is never set.
     static std::vector<listening_socket> open_tcp(const std::string& host, int port, int backlog);
 
-    /// `directory`/.s.PGSQL.`port`, guarded by a lock file beside it as PostgreSQL does: a socket file left by a process
-    /// that died is replaced, one that a live process holds is not. `permissions`: mode bits; `group`: empty keeps ours.
+    /// `directory`/.s.PGSQL.`port`, guarded by a lock file beside it as PostgreSQL does: a socket
+    /// file left by a process that died is replaced, one that a live process holds is not.
+    /// `permissions`: mode bits; `group`: empty keeps ours.
     static listening_socket open_unix(const std::string& directory, int port, int backlog,
                                       unsigned permissions, const std::string& group);
 

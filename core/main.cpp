@@ -57,14 +57,17 @@ core::settings_ptr load_again(const core::command_line& call, const config::sett
 {
     const auto fresh = load(call);
     if (!fresh) {
-        say(message_level::warning, "the configuration was not reloaded: the running values stay in effect");
+        say(message_level::warning,
+            "the configuration was not reloaded: the running values stay in effect");
         return nullptr;
     }
     auto outcome = config::reload(running, *fresh);
     for (const auto& name : outcome.kept) {
-        say(message_level::log, fmt::format("parameter \"{}\" cannot be changed without restarting the server", name));
+        say(message_level::log,
+            fmt::format("parameter \"{}\" cannot be changed without restarting the server", name));
     }
-    for (const auto& name : outcome.changed) say(message_level::log, fmt::format("parameter \"{}\" changed", name));
+    for (const auto& name : outcome.changed)
+        say(message_level::log, fmt::format("parameter \"{}\" changed", name));
     return std::make_shared<const config::settings>(std::move(outcome.values));
 }
 
@@ -78,15 +81,17 @@ int serve(const core::command_line& call)
     const auto pid_path = runtime::pid_file_path(values->pid_file_name, call.config_file);
     const auto pid_file = runtime::pid_file::create(pid_path);
     if (pid_file.replaced()) {
-        say(message_level::notice, "pid file found but it seems bogus. Trying to start pgpool anyway...");
+        say(message_level::notice,
+            "pid file found but it seems bogus. Trying to start pgpool anyway...");
     }
     core::node_counters counters;
     const pgtorii::admin::show_commands commands{counters};
     core::gate gate{values, counters, commands,
                     [&call](const config::settings& running) { return load_again(call, running); }};
     gate.run([&] {
-        say(message_level::log, fmt::format("pgpool-II successfully started. version {} (pgtorii {})",
-                                            core::pgpool_version, core::pgtorii_version));
+        say(message_level::log,
+            fmt::format("pgpool-II successfully started. version {} (pgtorii {})",
+                        core::pgpool_version, core::pgtorii_version));
         if (detached) detached->ready(values->logging_collector);
     });
     return 0;
@@ -100,7 +105,8 @@ int run(const core::command_line& call, const std::string& program)
     case core::verb::version: std::cerr << core::version_text(); return 0;
     case core::verb::print_sample_config: std::cout << config::sample_config(); return 0;
     case core::verb::check_config: {
-        const auto report = config::report_of(config::load_file(call.config_file), call.config_file);
+        const auto report =
+            config::report_of(config::load_file(call.config_file), call.config_file);
         std::cout << report.text;
         return report.exit_status;
     }
@@ -109,7 +115,8 @@ int run(const core::command_line& call, const std::string& program)
         const auto values = load(call);
         if (!values) return exit_fatal;
         const auto pid_path = runtime::pid_file_path(values->pid_file_name, call.config_file);
-        if (call.what == core::verb::reload) return pgtorii::admin::reload_running(pid_path, std::cerr);
+        if (call.what == core::verb::reload)
+            return pgtorii::admin::reload_running(pid_path, std::cerr);
         return pgtorii::admin::stop_running(pid_path, call.mode, std::cerr);
     }
     }

@@ -12,8 +12,9 @@ namespace pgtorii::core {
 
 /// A protocol-level prepared statement: all that is needed to prepare it again on another link.
 struct prepared_statement {
-    std::uint64_t id = 0;  ///< Never used twice in a session: tells two statements of one name apart.
-    std::string name;      ///< The client's; empty: the unnamed statement.
+    std::uint64_t id =
+        0;             ///< Never used twice in a session: tells two statements of one name apart.
+    std::string name;  ///< The client's; empty: the unnamed statement.
     std::string text;
     std::vector<std::uint32_t> parameter_types;
     routing::query_facts_ptr facts;

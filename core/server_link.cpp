@@ -26,13 +26,16 @@ void pending_output::clear()
 }
 
 server_link::server_link(link_pool& owner, std::shared_ptr<core::pool> home, int node_id)
-    : owner_(owner), home_(std::move(home)), node_(node_id)
+    : owner_(owner),
+      home_(std::move(home)),
+      node_(node_id)
 {
 }
 
 server_link::~server_link()
 {
-    // Terminate, if the server is waiting for a message: it logs a connection that just ends in a transaction.
+    // Terminate, if the server is waiting for a message: it logs a connection that just ends in a
+    // transaction.
     constexpr std::array<unsigned char, 5> terminate{'X', 0, 0, 0, 4};
     const int fd = parked_.is_open() ? parked_.get() : transport.fd();
     if (fd >= 0 && ledger.is_idle() && output.is_empty() && !is_message_cut) {
@@ -49,6 +52,9 @@ void server_link::park()
     parked_ = transport.detach();
 }
 
-runtime::descriptor server_link::unpark() { return std::move(parked_); }
+runtime::descriptor server_link::unpark()
+{
+    return std::move(parked_);
+}
 
 }  // namespace pgtorii::core

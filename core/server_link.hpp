@@ -1,9 +1,9 @@
 #pragma once
 
-#include "ha/cluster_view.hpp"
 #include "core/base/clock.hpp"
 #include "core/runtime/descriptor.hpp"
 #include "core/runtime/transport.hpp"
+#include "ha/cluster_view.hpp"
 #include "protocol/reply_ledger.hpp"
 
 #include <cstdint>
@@ -19,14 +19,17 @@ namespace pgtorii::core {
 class link_pool;
 struct pool;
 
-/// Bytes on their way out that the socket did not take at once. Bounded by its users: nobody reads more input for it
-/// while it holds something.
+/// Bytes on their way out that the socket did not take at once. Bounded by its users: nobody reads
+/// more input for it while it holds something.
 class pending_output {
 public:
     bool is_empty() const { return begin_ == bytes_.size(); }
     std::size_t size() const { return bytes_.size() - begin_; }
     std::span<const std::byte> bytes() const { return std::span{bytes_}.subspan(begin_); }
-    void append(std::span<const std::byte> more) { bytes_.insert(bytes_.end(), more.begin(), more.end()); }
+    void append(std::span<const std::byte> more)
+    {
+        bytes_.insert(bytes_.end(), more.begin(), more.end());
+    }
     void consume(std::size_t count);
     void clear();
 
@@ -36,9 +39,9 @@ private:
     std::size_t begin_ = 0;
 };
 
-/// One connection to a server, with the record of what it has: its state there, what it owes, what was prepared on it.
-/// Belongs to one session (on that session's worker), or, parked, to the pool. Its place in the budget of its node goes
-/// back when it is destroyed.
+/// One connection to a server, with the record of what it has: its state there, what it owes, what
+/// was prepared on it. Belongs to one session (on that session's worker), or, parked, to the pool.
+/// Its place in the budget of its node goes back when it is destroyed.
 class server_link {
 public:
     server_link(link_pool& owner, std::shared_ptr<pool> home, int node_id);
@@ -61,21 +64,27 @@ public:
     ha::socket_address address;  ///< Where it is connected to: a cancel request goes there too.
     std::uint32_t backend_pid = 0;
     std::vector<std::byte> cancel_secret;
-    std::vector<std::pair<std::string, std::string>> parameters;  ///< ParameterStatus of its login, in order.
-    char status = 'I';              ///< Of the last ReadyForQuery.
-    bool was_challenged = false;    ///< The server asked the client for a secret: never shared.
-    bool is_message_cut = true;     ///< A message to the server was begun and not ended (or the login is not over).
-    bool is_spoiled = false;        ///< Something on it can't be reset: to be closed, not pooled.
+    std::vector<std::pair<std::string, std::string>>
+        parameters;               ///< ParameterStatus of its login, in order.
+    char status = 'I';            ///< Of the last ReadyForQuery.
+    bool was_challenged = false;  ///< The server asked the client for a secret: never shared.
+    bool is_message_cut =
+        true;  ///< A message to the server was begun and not ended (or the login is not over).
+    bool is_spoiled = false;  ///< Something on it can't be reset: to be closed, not pooled.
     bool in_shared_transaction = false;  ///< Joined the session's transaction as a reader.
-    bool reads_committed = false;   ///< transaction_isolation here is known to be read committed by default.
+    bool reads_committed =
+        false;  ///< transaction_isolation here is known to be read committed by default.
 
     std::uint64_t settings_version = 0;  ///< Of the session's record of settings, as brought here.
-    std::unordered_map<std::string, std::uint64_t> statements;  ///< Prepared here: client's name, statement id.
-    std::uint32_t cancels_under_way = 0;  ///< While not zero, nothing new is sent and it is not handed on.
+    std::unordered_map<std::string, std::uint64_t>
+        statements;  ///< Prepared here: client's name, statement id.
+    std::uint32_t cancels_under_way =
+        0;  ///< While not zero, nothing new is sent and it is not handed on.
 
     clock::time_point returned_at{};  ///< When it was parked.
 
-    /// Ends the watch and keeps the socket inside, for the pool; `unpark` gives it to a worker again.
+    /// Ends the watch and keeps the socket inside, for the pool; `unpark` gives it to a worker
+    /// again.
     void park();
     runtime::descriptor unpark();
     int parked_fd() const { return parked_.get(); }

@@ -19,7 +19,8 @@ using routing::statement_kind;
 
 /// A session with much to pass on gives the others of its worker a turn after so many reads.
 constexpr int read_count_max = 16;
-/// Replies that we look into are taken whole up to this size; longer ones (an error with a megabyte of text) stream.
+/// Replies that we look into are taken whole up to this size; longer ones (an error with a megabyte
+/// of text) stream.
 constexpr std::size_t whole_bytes_max = 32 * 1024;
 /// Nothing more is read from a client while its link has this much to send.
 constexpr std::size_t output_bytes_max = 64 * 1024;
@@ -76,7 +77,8 @@ bool client_session::pump(server_link& link)
     for (int round = 0;; ++round) {
         if (!flush_link(link)) return false;
         bool has_moved = false;
-        if (is_open_ended_ && !is_own_work_ && link.output.size() < output_bytes_max) has_moved = forward_client(link);
+        if (is_open_ended_ && !is_own_work_ && link.output.size() < output_bytes_max)
+            has_moved = forward_client(link);
         flush_client();
         if ((output_.is_empty() || is_own_work_) && link.transport.is_readable()) {
             if (!forward_replies(link)) return false;
@@ -90,8 +92,8 @@ bool client_session::pump(server_link& link)
     }
 }
 
-/// Reads once from the link and passes on what belongs to the client. False: the link is lost, or has said something
-/// that can't be (not a byte of that has reached the client).
+/// Reads once from the link and passes on what belongs to the client. False: the link is lost, or
+/// has said something that can't be (not a byte of that has reached the client).
 bool client_session::forward_replies(server_link& link)
 {
     const auto scratch = home_.loop.scratch();
@@ -109,9 +111,11 @@ bool client_session::forward_replies(server_link& link)
     return true;
 }
 
-/// Walks over a run of the link's replies, forwards what is the client's, and tells how far it came; the rest (less than
-/// a message that must be seen whole) is to be presented again. Nullopt: a misfit.
-std::optional<std::size_t> client_session::scan_replies(server_link& link, std::span<const std::byte> bytes)
+/// Walks over a run of the link's replies, forwards what is the client's, and tells how far it
+/// came; the rest (less than a message that must be seen whole) is to be presented again. Nullopt:
+/// a misfit.
+std::optional<std::size_t> client_session::scan_replies(server_link& link,
+                                                        std::span<const std::byte> bytes)
 {
     std::size_t at = 0;
     std::size_t run = 0;  // [run, at) is the client's
@@ -127,7 +131,8 @@ std::optional<std::size_t> client_session::scan_replies(server_link& link, std::
         if (!is_whole && is_looked_into(header->type)) {
             if (header->total() <= whole_bytes_max || there < error_bytes_min) break;
         }
-        const auto body = bytes.subspan(at + protocol::frame_header::size, there - protocol::frame_header::size);
+        const auto body =
+            bytes.subspan(at + protocol::frame_header::size, there - protocol::frame_header::size);
         const auto what = link.ledger.on_message(header->type, body);
         if (what.what == protocol::verdict::misfit) {
             send_client(bytes.subspan(run, at - run));
@@ -155,7 +160,8 @@ std::optional<std::size_t> client_session::scan_replies(server_link& link, std::
 }
 
 /// Takes note of a reply. Whether it is for the client.
-bool client_session::on_reply(server_link& link, char type, std::span<const std::byte> body, const protocol::step& what)
+bool client_session::on_reply(server_link& link, char type, std::span<const std::byte> body,
+                              const protocol::step& what)
 {
     const bool is_ours = what.what == protocol::verdict::swallow;
     switch (type) {
@@ -194,14 +200,16 @@ bool client_session::on_reply(server_link& link, char type, std::span<const std:
     case 'S': return on_parameter(link, body);
     case 'N': return !is_own_work_;
     case 'G':
-        // COPY ... FROM STDIN: the client's data belongs to this unit; an extended one still needs a Sync behind it.
+        // COPY ... FROM STDIN: the client's data belongs to this unit; an extended one still needs
+        // a Sync behind it.
         if (!is_ours) is_open_ended_ = true;
         return !is_ours;
     default: return !is_ours;
     }
 }
 
-bool client_session::on_error(server_link& link, std::span<const std::byte> body, const protocol::step& what)
+bool client_session::on_error(server_link& link, std::span<const std::byte> body,
+                              const protocol::step& what)
 {
     const bool is_ours = what.what == protocol::verdict::swallow;
     const auto fields = protocol::read_error(body);
@@ -224,19 +232,21 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
     }
     unit_failed_ = true;
     if (link.ledger.is_skipping()) {
-        // The server drops everything up to a Sync that the client has not sent yet, a Query inside the unit too.
+        // The server drops everything up to a Sync that the client has not sent yet, a Query inside
+        // the unit too.
         is_query_unit_ = false;
         is_open_ended_ = true;
     } else if (is_query_unit_) {
         is_open_ended_ = stream_bytes_ > 0;  // a COPY that failed takes no more
     }
-    // A read that a server refuses because it is in recovery: that server is not what the view says, or the statement
-    // writes in a way that the text does not show.
+    // A read that a server refuses because it is in recovery: that server is not what the view
+    // says, or the statement writes in a way that the text does not show.
     if (code == "25006" && &link == primary_link()) home_.services.report_trouble(link.node());
     return true;
 }
 
-/// ParameterStatus: told to the client, but for what only says that this server is a standby, or what our own work does.
+/// ParameterStatus: told to the client, but for what only says that this server is a standby, or
+/// what our own work does.
 bool client_session::on_parameter(server_link& link, std::span<const std::byte> body)
 {
     const auto told = protocol::read_parameter_status(body);
@@ -244,7 +254,8 @@ bool client_session::on_parameter(server_link& link, std::span<const std::byte> 
     if (is_own_work_) return false;
     note_parameter(told->name, told->value);
     const bool is_main = &link == primary_link();
-    const bool tells_role = told->name == "in_hot_standby" || told->name == "default_transaction_read_only";
+    const bool tells_role =
+        told->name == "in_hot_standby" || told->name == "default_transaction_read_only";
     return is_main || !tells_role;
 }
 
@@ -254,7 +265,8 @@ void client_session::note_parameter(std::string_view name, std::string_view valu
     if (name == "standard_conforming_strings") {
         text_rules_.standard_conforming_strings = value == "on";
     } else if (name == "client_encoding") {
-        constexpr std::array<std::string_view, 7> unsafe{"SJIS", "BIG5", "GBK", "GB18030", "UHC", "JOHAB", "SHIFT_JIS_2004"};
+        constexpr std::array<std::string_view, 7> unsafe{
+            "SJIS", "BIG5", "GBK", "GB18030", "UHC", "JOHAB", "SHIFT_JIS_2004"};
         text_rules_.ascii_safe_encoding = std::ranges::find(unsafe, value) == unsafe.end();
     } else if (name == "application_name") {
         application_name_ = value;
@@ -270,16 +282,19 @@ void client_session::note_own_value(std::span<const std::byte> body)
     own_work_value_.assign(reinterpret_cast<const char*>(body.data()) + 6, length);
 }
 
-/// The end of the unit (or of a statement's implicit transaction). Whether the client is told now: not when a reader has
-/// failed inside a transaction, whose part on the primary has to be failed first.
+/// The end of the unit (or of a statement's implicit transaction). Whether the client is told now:
+/// not when a reader has failed inside a transaction, whose part on the primary has to be failed
+/// first.
 bool client_session::on_ready(server_link& link, char status)
 {
     // What was sent but never confirmed is not there.
     for (const auto& each : unit_parses_) {
         if (!each) continue;
-        // Nor is it known what stands under that name now: the next to use the name closes it first.
+        // Nor is it known what stands under that name now: the next to use the name closes it
+        // first.
         const auto there = link.statements.find(each->name);
-        if (there != link.statements.end() && there->second == each->id) there->second = unknown_statement;
+        if (there != link.statements.end() && there->second == each->id)
+            there->second = unknown_statement;
     }
     unit_parses_.clear();
     const bool is_main = &link == primary_link();
@@ -310,7 +325,8 @@ bool client_session::on_ready(server_link& link, char status)
     settings_changed_ = false;
     if (before != 'I' && (status == 'I' || unit_ended_transaction_)) {
         for (const auto& each : links_) {
-            if (each->in_shared_transaction && each.get() != &link) leave_shared_transaction(*each, !unit_failed_);
+            if (each->in_shared_transaction && each.get() != &link)
+                leave_shared_transaction(*each, !unit_failed_);
         }
         transaction_written_ = status != 'I' && unit_writes_;
         transaction_shareable_ = false;
@@ -324,25 +340,28 @@ bool client_session::on_ready(server_link& link, char status)
 }
 
 /// A statement has been completed by its server: its effects on the session hold.
-void client_session::on_completed(server_link& link, const protocol::step& what, std::string_view tag)
+void client_session::on_completed(server_link& link, const protocol::step& what,
+                                  std::string_view tag)
 {
     if (what.kind == protocol::expected_kind::query) {
         const auto index = statement_index_++;
         if (!has_effects_ || !facts_ || index >= facts_->statements.size()) return;
         const auto& facts = facts_->statements[index];
         std::string_view text = effects_text_;
-        if (facts.text_length > 0 && facts.text_offset + std::size_t{facts.text_length} <= text.size()) {
+        if (facts.text_length > 0 &&
+            facts.text_offset + std::size_t{facts.text_length} <= text.size()) {
             text = text.substr(facts.text_offset, facts.text_length);
         }
         apply_effects(link, facts, text, tag);
     } else if (what.kind == protocol::expected_kind::execute && what.tag < unit_executes_.size()) {
         const auto& statement = unit_executes_[what.tag];
-        if (statement && statement->facts) apply_effects(link, statement->facts->first(), statement->text, tag);
+        if (statement && statement->facts)
+            apply_effects(link, statement->facts->first(), statement->text, tag);
     }
 }
 
-void client_session::apply_effects(server_link& link, const routing::statement_facts& facts, std::string_view text,
-                                   std::string_view tag)
+void client_session::apply_effects(server_link& link, const routing::statement_facts& facts,
+                                   std::string_view text, std::string_view tag)
 {
     switch (facts.kind) {
     case statement_kind::commit:
@@ -385,7 +404,8 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
         is_pinned_ = true;
         has_server_state_ = true;
     }
-    if (facts.takes_advisory_lock || facts.holds_cursor || facts.uses_sequence_state) has_server_state_ = true;
+    if (facts.takes_advisory_lock || facts.holds_cursor || facts.uses_sequence_state)
+        has_server_state_ = true;
     if (has_server_state_) state_node_ = link.node();
     if (facts.change != routing::setting_change::none) {
         settings_changed_ = true;
@@ -394,13 +414,13 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
     settings_record_.completed(facts, text, true);
 }
 
-/// Passes on the client's messages of a unit that is not over: the rest of a long statement, an extended unit served as
-/// it comes, COPY data. Whether anything was moved.
+/// Passes on the client's messages of a unit that is not over: the rest of a long statement, an
+/// extended unit served as it comes, COPY data. Whether anything was moved.
 bool client_session::forward_client(server_link& link)
 {
     bool has_moved = false;
-    while (is_open_ended_ && link.output.size() < output_bytes_max && link.ledger.size() < ledger_size_max &&
-           !client_is_gone_) {
+    while (is_open_ended_ && link.output.size() < output_bytes_max &&
+           link.ledger.size() < ledger_size_max && !client_is_gone_) {
         const auto present = input_.bytes();
         if (stream_bytes_ > 0 && !present.empty()) {
             const auto count = std::min(stream_bytes_, present.size());
@@ -408,7 +428,8 @@ bool client_session::forward_client(server_link& link)
             stream_bytes_ -= count;
             input_.consume(count);
             has_moved = true;
-            if (stream_bytes_ == 0 && is_query_unit_ && !link.ledger.is_copying_in()) is_open_ended_ = false;
+            if (stream_bytes_ == 0 && is_query_unit_ && !link.ledger.is_copying_in())
+                is_open_ended_ = false;
             continue;
         }
         const auto header = protocol::peek_header(present);
@@ -451,20 +472,21 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
     const auto there = std::min(present.size(), header.total());
     const bool is_whole = there == header.total();
     switch (header.type) {
-    case 'X':
-        client_is_gone_ = true;
-        return false;
+    case 'X': client_is_gone_ = true; return false;
     case 'd': {
         // All the COPY data that is there at once.
         auto run = there;
-        while (const auto next = protocol::peek_header(present.subspan(std::min(run, present.size())))) {
-            if (run > present.size() || next->type != 'd' || protocol::check_client_header(*next)) break;
+        while (const auto next =
+                   protocol::peek_header(present.subspan(std::min(run, present.size())))) {
+            if (run > present.size() || next->type != 'd' || protocol::check_client_header(*next))
+                break;
             run += next->total();
         }
         const auto now = std::min(run, present.size());
         is_corked_ = false;
         write_link(link, present.first(now));
-        stream_bytes_ = header.total() > present.size() ? header.total() - present.size() : run - now;
+        stream_bytes_ =
+            header.total() > present.size() ? header.total() - present.size() : run - now;
         input_.consume(now);
         return true;
     }
@@ -484,7 +506,8 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
         break;
     default: {
         if (is_query_unit_) {
-            // While a simple COPY takes data the server ignores Flush and Sync; other messages fail the COPY there.
+            // While a simple COPY takes data the server ignores Flush and Sync; other messages fail
+            // the COPY there.
             if (header.type != 'H' && header.type != 'S') break;
             input_.consume(there);
             return true;

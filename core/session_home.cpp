@@ -6,7 +6,9 @@ namespace pgtorii::core {
 
 session_home::session_home(runtime::worker& worker_loop, gate_services& shared,
                            settings_ptr first_settings, ha::cluster_view_ptr first_view)
-    : loop(worker_loop), services(shared), settings(std::move(first_settings)),
+    : loop(worker_loop),
+      services(shared),
+      settings(std::move(first_settings)),
       rules(std::make_shared<const routing::rules>(routing::make_rules(*settings))),
       view(std::move(first_view)),
       facts({.bytes_max = static_cast<std::size_t>(settings->fact_cache_size)}, {},

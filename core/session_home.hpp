@@ -25,8 +25,8 @@ class client_session;
 using settings_ptr = std::shared_ptr<const config::settings>;
 using rules_ptr = std::shared_ptr<const routing::rules>;
 
-/// Answers the statements that pgtorii serves itself (SHOW POOL_*, PGPOOL SHOW ...). The admin folder gives it: core
-/// knows nothing of admin.
+/// Answers the statements that pgtorii serves itself (SHOW POOL_*, PGPOOL SHOW ...). The admin
+/// folder gives it: core knows nothing of admin.
 class local_commands {
 public:
     struct question {
@@ -47,7 +47,8 @@ struct gate_services {
     cancel_registry& cancels;
     node_counters& counters;
     const local_commands& commands;
-    /// A session saw trouble with a node (a failed connect, a lost link): look at it now. Any thread.
+    /// A session saw trouble with a node (a failed connect, a lost link): look at it now. Any
+    /// thread.
     std::function<void(int node)> report_trouble;
     /// A first session has a link to a node that was `waiting`. Any thread.
     std::function<void(int node)> report_connected;
@@ -55,8 +56,8 @@ struct gate_services {
     std::function<void(int worker, std::function<void(class session_home&)>)> run_on;
 };
 
-/// Everything of one worker that its sessions use. Lives and is used on that worker; the control plane reaches it by
-/// posted functions.
+/// Everything of one worker that its sessions use. Lives and is used on that worker; the control
+/// plane reaches it by posted functions.
 class session_home {
 public:
     session_home(runtime::worker& worker_loop, gate_services& shared, settings_ptr first_settings,
@@ -69,12 +70,14 @@ public:
     rules_ptr rules;
     ha::cluster_view_ptr view;
     routing::fact_cache facts;
-    const routing::query_facts_ptr unreadable_facts;  ///< Of a text that is too long to be looked at.
+    const routing::query_facts_ptr
+        unreadable_facts;  ///< Of a text that is too long to be looked at.
     std::minstd_rand random;
     /// Scratch for building replies; empty between uses.
     protocol::message_buffer replies;
 
-    /// Starts a session for an accepted socket. `peer`: for the log, "127.0.0.1" and the port, or "[local]".
+    /// Starts a session for an accepted socket. `peer`: for the log, "127.0.0.1" and the port, or
+    /// "[local]".
     void adopt(runtime::descriptor socket, std::string peer_host, int peer_port);
     /// A session has ended: it is destroyed at the end of this turn of the loop.
     void retire(std::uint64_t session);
@@ -82,7 +85,8 @@ public:
 
     void publish(settings_ptr new_settings);
     void publish(ha::cluster_view_ptr new_view);
-    /// Tells every session to end: at once, or (smart) when it has nothing more to do is the caller's choice by waiting.
+    /// Tells every session to end: at once, or (smart) when it has nothing more to do is the
+    /// caller's choice by waiting.
     void end_sessions();
     /// The number of sessions: read by the acceptor of the control thread to choose a worker.
     std::atomic<std::size_t> session_count{0};

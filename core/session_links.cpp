@@ -49,16 +49,21 @@ server_link* client_session::link_to(int node)
     return nullptr;
 }
 
-/// The node that the session's writes go to. Inside a transaction the one that has it, whatever the view says since.
+/// The node that the session's writes go to. Inside a transaction the one that has it, whatever the
+/// view says since.
 int client_session::main_node() const
 {
     if (is_exclusive_) return links_.empty() ? -1 : links_.front()->node();
     return transaction_status_ == 'I' ? home_.view->primary : transaction_node_;
 }
 
-server_link* client_session::primary_link() { return link_to(main_node()); }
+server_link* client_session::primary_link()
+{
+    return link_to(main_node());
+}
 
-/// The link to `node` when nothing at all has to be done before the unit can go there. The way of almost every query.
+/// The link to `node` when nothing at all has to be done before the unit can go there. The way of
+/// almost every query.
 server_link* client_session::ready_link(int node)
 {
     auto* const link = link_to(node);
@@ -72,12 +77,13 @@ server_link* client_session::ready_link(int node)
     return link;
 }
 
-/// Makes the link of `way` ready, whatever it takes. A reader that can't be had makes way for the primary. Null: the
-/// unit can't be served; the client has been told (or is gone).
+/// Makes the link of `way` ready, whatever it takes. A reader that can't be had makes way for the
+/// primary. Null: the unit can't be served; the client has been told (or is gone).
 task<server_link*> client_session::prepare(route& way)
 {
     if (!co_await take_turn(true)) {
-        tell_not_served({.sqlstate = "53300", .message = "sorry, too many clients already",
+        tell_not_served({.sqlstate = "53300",
+                         .message = "sorry, too many clients already",
                          .detail = fmt::format("No server connection became free within {} s.",
                                                settings_->query_wait_timeout.count())});
         co_return nullptr;
@@ -107,9 +113,11 @@ task<server_link*> client_session::prepare(route& way)
             way = resolve({routing::target::primary, routing::reason::transaction_isolation});
             continue;
         }
-        // A prelude that fails is never shown as the client's error: the link goes, and the primary serves.
+        // A prelude that fails is never shown as the client's error: the link goes, and the primary
+        // serves.
         opening failed;
-        failed.error = {.sqlstate = "08006", .message = fmt::format("connection to server {} was lost", way.node)};
+        failed.error = {.sqlstate = "08006",
+                        .message = fmt::format("connection to server {} was lost", way.node)};
         drop_link(*link);
         if (!give_way(way, failed)) co_return nullptr;
     }
@@ -121,7 +129,8 @@ void client_session::tell_not_served(const protocol::pg_error& otherwise)
 {
     if (is_over()) return;
     const bool is_cancelled = std::exchange(cancel_is_requested_, false);
-    const protocol::pg_error cancelled{.sqlstate = "57014", .message = "canceling statement due to user request"};
+    const protocol::pg_error cancelled{.sqlstate = "57014",
+                                       .message = "canceling statement due to user request"};
     send_error(is_cancelled ? cancelled : otherwise);
 }
 
@@ -132,7 +141,8 @@ task<opening> client_session::obtain_link(int node)
     if (auto parked = home_.services.pool.take(*pool_, node)) {
         auto& link = *parked;
         links_.push_back(std::move(parked));
-        if (!link.transport.open(home_.loop.source(), link.unpark(), events_, event_link_in, event_link_out)) {
+        if (!link.transport.open(home_.loop.source(), link.unpark(), events_, event_link_in,
+                                 event_link_out)) {
             outcome.what = opening::outcome::ready;
         }
         co_return outcome;
@@ -144,13 +154,14 @@ task<opening> client_session::obtain_link(int node)
     drop_link(link);
     if (outcome.what == opening::outcome::unreachable) home_.services.report_trouble(node);
     if (outcome.what != opening::outcome::abandoned) {
-        log(config::message_level::warning, fmt::format("failed to create a backend {} connection", node),
-            outcome.error.message);
+        log(config::message_level::warning,
+            fmt::format("failed to create a backend {} connection", node), outcome.error.message);
     }
     co_return outcome;
 }
 
-/// The link of `way` can't be had. Finds another way: false when there is none, and the client has been told.
+/// The link of `way` can't be had. Finds another way: false when there is none, and the client has
+/// been told.
 bool client_session::give_way(route& way, const opening& outcome)
 {
     if (is_over()) return false;
@@ -167,7 +178,8 @@ bool client_session::give_way(route& way, const opening& outcome)
     }
     auto told = outcome.error;
     if (told.message.empty()) {
-        told = {.sqlstate = "08006", .message = fmt::format("failed to create a backend {} connection", way.node)};
+        told = {.sqlstate = "08006",
+                .message = fmt::format("failed to create a backend {} connection", way.node)};
     }
     if (has_transaction || is_exclusive_) {
         // What the transaction had done went with its link.
@@ -184,7 +196,8 @@ bool client_session::give_way(route& way, const opening& outcome)
     return false;
 }
 
-/// Makes a link fit for the session's next unit: what is under way there ends, settings and transaction are brought.
+/// Makes a link fit for the session's next unit: what is under way there ends, settings and
+/// transaction are brought.
 task<client_session::readiness_of_link> client_session::bring_state(server_link& link)
 {
     // What is under way there is ours: the end of a transaction, a cancel request.
@@ -196,15 +209,19 @@ task<client_session::readiness_of_link> client_session::bring_state(server_link&
         if (link.ledger.is_idle() && link.cancels_under_way == 0) break;
         note(co_await events_);
     }
-    if (!is_exclusive_ && link.settings_version != settings_record_.version() && !co_await bring_settings(link)) {
+    if (!is_exclusive_ && link.settings_version != settings_record_.version() &&
+        !co_await bring_settings(link)) {
         co_return readiness_of_link::lost;
     }
     const bool joins = transaction_status_ != 'I' && link.node() != main_node();
-    if (!joins || link.in_shared_transaction || co_await join_transaction(link)) co_return readiness_of_link::ready;
-    co_return link.is_spoiled || !link.ledger.is_idle() ? readiness_of_link::lost : readiness_of_link::not_shareable;
+    if (!joins || link.in_shared_transaction || co_await join_transaction(link))
+        co_return readiness_of_link::ready;
+    co_return link.is_spoiled || !link.ledger.is_idle() ? readiness_of_link::lost
+                                                        : readiness_of_link::not_shareable;
 }
 
-/// Waits first-in-first-out for the right to hold links. False: cancelled, late, or the session is over.
+/// Waits first-in-first-out for the right to hold links. False: cancelled, late, or the session is
+/// over.
 task<bool> client_session::take_turn(bool may_tell)
 {
     if (has_turn_) co_return true;
@@ -215,9 +232,12 @@ task<bool> client_session::take_turn(bool may_tell)
     }
     if (may_tell) {
         home_.replies.notice_response(
-            {.severity = "NOTICE", .sqlstate = "53300", .message = "waiting for a server connection",
-             .detail = fmt::format("All {} server connections are in use, and {} clients are before this one.",
-                                   pool.link_count_max(), pool.count_ahead_of(waiting_)),
+            {.severity = "NOTICE",
+             .sqlstate = "53300",
+             .message = "waiting for a server connection",
+             .detail = fmt::format(
+                 "All {} server connections are in use, and {} clients are before this one.",
+                 pool.link_count_max(), pool.count_ahead_of(waiting_)),
              .hint = "num_init_children * max_pool bounds the connections to a server."});
         send_replies();
         if (settings_->query_wait_timeout.count() > 0) {
@@ -235,7 +255,8 @@ task<bool> client_session::take_turn(bool may_tell)
     if (may_tell && is_granted) deadline_has_passed_ = false;
     if (is_granted) {
         has_turn_ = true;
-        // A client that left in the same moment: the session ends, and the turn goes on to the next.
+        // A client that left in the same moment: the session ends, and the turn goes on to the
+        // next.
         co_return !is_over();
     }
     if (!pool.leave_queue(waiting_)) {
@@ -245,8 +266,8 @@ task<bool> client_session::take_turn(bool may_tell)
     co_return false;
 }
 
-/// Waits until the view has a primary that this session has not just found unreachable, or (since one refused connect is
-/// no verdict) a second has passed since. False: not by `until`.
+/// Waits until the view has a primary that this session has not just found unreachable, or (since
+/// one refused connect is no verdict) a second has passed since. False: not by `until`.
 task<bool> client_session::wait_for_primary(clock::time_point until)
 {
     bool is_found = false;
@@ -364,7 +385,8 @@ task<opening> client_session::start_link(server_link& link, bool relays)
             flush_client();
             continue;
         }
-        received.insert(received.end(), scratch.begin(), scratch.begin() + static_cast<std::ptrdiff_t>(*got));
+        received.insert(received.end(), scratch.begin(),
+                        scratch.begin() + static_cast<std::ptrdiff_t>(*got));
         std::size_t used = 0;
         while (const auto header = protocol::peek_header(std::span{received}.subspan(used))) {
             if (header->length < 4 || header->total() > 1024 * 1024) {
@@ -383,17 +405,22 @@ task<opening> client_session::start_link(server_link& link, bool relays)
                 if (!relays) {
                     outcome.what = opening::outcome::challenged;
                     outcome.error = {.sqlstate = "28000",
-                                     .message = fmt::format("server {} asks user \"{}\" for a password, which is not "
-                                                            "at hand", link.node(), user_)};
+                                     .message = fmt::format(
+                                         "server {} asks user \"{}\" for a password, which is not "
+                                         "at hand",
+                                         link.node(), user_)};
                     co_return outcome;
                 }
                 // 3: clear text, 5: md5, 10 to 12: SASL. Others need what a relay can't give.
-                const bool is_known = asked->code == 3 || asked->code == 5 || (asked->code >= 10 && asked->code <= 12);
+                const bool is_known = asked->code == 3 || asked->code == 5 ||
+                                      (asked->code >= 10 && asked->code <= 12);
                 if (!is_known) {
                     outcome.what = opening::outcome::challenged;
                     outcome.error = {.sqlstate = "28000",
-                                     .message = fmt::format("authentication method {} requested by server {} can't be "
-                                                            "passed through", asked->code, link.node())};
+                                     .message = fmt::format(
+                                         "authentication method {} requested by server {} can't be "
+                                         "passed through",
+                                         asked->code, link.node())};
                     co_return outcome;
                 }
                 link.was_challenged = true;
@@ -427,14 +454,17 @@ task<opening> client_session::start_link(server_link& link, bool relays)
                 link.is_message_cut = false;
                 outcome.what = opening::outcome::ready;
                 co_return outcome;
-            default: outcome.error.message = "the server sent an unexpected message during login"; co_return outcome;
+            default:
+                outcome.error.message = "the server sent an unexpected message during login";
+                co_return outcome;
             }
         }
         received.erase(received.begin(), received.begin() + static_cast<std::ptrdiff_t>(used));
     }
 }
 
-/// Runs a query of ours on an idle link and waits for its end. False: it failed, or the link is lost.
+/// Runs a query of ours on an idle link and waits for its end. False: it failed, or the link is
+/// lost.
 task<bool> client_session::run_own(server_link& link, std::string_view sql)
 {
     home_.replies.query(sql);
@@ -459,7 +489,8 @@ task<bool> client_session::run_own(server_link& link, std::string_view sql)
     co_return goes_on && !own_work_failed_;
 }
 
-/// Brings the session's settings to a link, awaited to the end before anything of the client may follow.
+/// Brings the session's settings to a link, awaited to the end before anything of the client may
+/// follow.
 task<bool> client_session::bring_settings(server_link& link)
 {
     const auto wanted = settings_record_.version();
@@ -472,8 +503,8 @@ task<bool> client_session::bring_settings(server_link& link)
     co_return true;
 }
 
-/// A reader joins the session's transaction: BEGIN there, if its isolation is the one under which two servers may share
-/// a transaction.
+/// A reader joins the session's transaction: BEGIN there, if its isolation is the one under which
+/// two servers may share a transaction.
 task<bool> client_session::join_transaction(server_link& link)
 {
     if (!link.reads_committed) {
@@ -486,13 +517,15 @@ task<bool> client_session::join_transaction(server_link& link)
     co_return link.in_shared_transaction;
 }
 
-/// Fails the primary's part of the transaction, after a reader's part has failed: then the primary itself refuses what
-/// follows and answers COMMIT with ROLLBACK, and nothing is committed that the client was told has failed.
+/// Fails the primary's part of the transaction, after a reader's part has failed: then the primary
+/// itself refuses what follows and answers COMMIT with ROLLBACK, and nothing is committed that the
+/// client was told has failed.
 task<bool> client_session::fail_transaction()
 {
     auto* const primary = primary_link();
     if (!primary) co_return true;
-    // An ordinary mistake with an ordinary error: no side effect, and it tells the reader of the server's log why.
+    // An ordinary mistake with an ordinary error: no side effect, and it tells the reader of the
+    // server's log why.
     co_await run_own(*primary, "ROLLBACK TO SAVEPOINT \"pgtorii: a read on a standby has failed\"");
     co_return primary->transport.is_open() && primary->status == 'E';
 }
@@ -519,7 +552,8 @@ void client_session::send_cancel(server_link& link)
     ++link.cancels_under_way;
     // Found again by its node: the link may be gone by the time the request is through.
     auto done = [this, node = link.node(), pid = link.backend_pid] {
-        if (auto* const there = link_to(node); there && there->backend_pid == pid) --there->cancels_under_way;
+        if (auto* const there = link_to(node); there && there->backend_pid == pid)
+            --there->cancels_under_way;
         events_.raise(event_cancel_sent);
         home_.loop.defer([&home = home_, session = id_] {
             if (auto* const found = home.find(session)) {
@@ -527,7 +561,8 @@ void client_session::send_cancel(server_link& link)
             }
         });
     };
-    cancels_.push_back(std::make_unique<cancel_sender>(home_.loop, link.address, std::move(request), std::move(done)));
+    cancels_.push_back(std::make_unique<cancel_sender>(home_.loop, link.address, std::move(request),
+                                                       std::move(done)));
     cancels_.back()->start();
 }
 
@@ -540,8 +575,9 @@ void client_session::drop_link(server_link& link)
 /// Reads a link that the client has left in the middle of something, until it owes nothing.
 task<> client_session::drain(server_link& link)
 {
-    // A message that was cut can't be ended. An extended unit without its Sync could: but a Sync would commit what the
-    // client has not asked to be committed, where the server rolls back when the connection closes.
+    // A message that was cut can't be ended. An extended unit without its Sync could: but a Sync
+    // would commit what the client has not asked to be committed, where the server rolls back when
+    // the connection closes.
     bool goes_on = link.transport.is_open() && stream_bytes_ == 0 && !link.ledger.awaits_sync();
     is_open_ended_ = false;
     bool has_ended_copy = false;
@@ -555,7 +591,8 @@ task<> client_session::drain(server_link& link)
             home_.replies.clear();
         }
         goes_on = pump(link) && !link.ledger.awaits_sync();
-        // Rows for a client that has gone: without us the server would notice now, at its next write.
+        // Rows for a client that has gone: without us the server would notice now, at its next
+        // write.
         if (drained_bytes_ > drained_bytes_max && link.cancels_under_way == 0) {
             drained_bytes_ = 0;
             send_cancel(link);
@@ -586,7 +623,8 @@ task<> client_session::give_back_links()
         }
         co_await drain(link);
         deadline_.disarm();
-        const bool is_wanted = settings_->connection_cache && !link.was_challenged && !is_template(database_);
+        const bool is_wanted =
+            settings_->connection_cache && !link.was_challenged && !is_template(database_);
         bool is_clean = is_wanted && !link.is_spoiled && !is_ending_ && link.transport.is_open();
         if (is_clean) {
             home_.loop.arm(deadline_, reset_limit);
@@ -599,8 +637,9 @@ task<> client_session::give_back_links()
             }
             deadline_.disarm();
         }
-        const bool is_settled = link.ledger.is_idle() && !link.ledger.may_owe_more() && link.cancels_under_way == 0 &&
-                                link.output.is_empty() && link.carry.empty() && link.skip_bytes == 0;
+        const bool is_settled = link.ledger.is_idle() && !link.ledger.may_owe_more() &&
+                                link.cancels_under_way == 0 && link.output.is_empty() &&
+                                link.carry.empty() && link.skip_bytes == 0;
         if (!is_clean || !is_settled || link.status != 'I' || !link.transport.is_open()) {
             ++i;
             continue;

@@ -50,7 +50,8 @@ task<bool> client_session::log_in()
             fmt::format("connecting host={} port={}", peer_host_, peer_port_));
     }
     if (asked.is_replication()) {
-        send_fatal({.sqlstate = "0A000", .message = "replication connections are not supported",
+        send_fatal({.sqlstate = "0A000",
+                    .message = "replication connections are not supported",
                     .hint = "Connect to the server itself for replication."});
         co_return false;
     }
@@ -69,7 +70,8 @@ task<bool> client_session::log_in()
     co_return !is_over();
 }
 
-/// Reads until the client has said what it wants. SSLRequest and GSSENCRequest are refused with 'N', once each.
+/// Reads until the client has said what it wants. SSLRequest and GSSENCRequest are refused with
+/// 'N', once each.
 task<bool> client_session::read_startup(protocol::startup_result& asked)
 {
     protocol::startup_parser parser;
@@ -89,7 +91,9 @@ task<bool> client_session::read_startup(protocol::startup_result& asked)
             send_client({&no, 1});
             continue;
         }
-        case kind::cancel_request: serve_cancel_request(packet.cancel_secret, packet.cancel_pid); co_return false;
+        case kind::cancel_request:
+            serve_cancel_request(packet.cancel_secret, packet.cancel_pid);
+            co_return false;
         case kind::direct_tls: co_return false;
         case kind::refused:
             if (packet.is_before_v3) {
@@ -111,14 +115,17 @@ task<bool> client_session::read_startup(protocol::startup_result& asked)
     }
 }
 
-/// A cancel request has no answer: the connection just ends. It reaches the session that was given this key, if any.
+/// A cancel request has no answer: the connection just ends. It reaches the session that was given
+/// this key, if any.
 void client_session::serve_cancel_request(std::span<const std::byte> secret, std::uint32_t pid)
 {
     if (secret.size() != 4) return;
     cancel_key key{.pid = pid, .secret = 0};
-    for (const auto byte : secret) key.secret = key.secret << 8 | std::to_integer<std::uint32_t>(byte);
+    for (const auto byte : secret)
+        key.secret = key.secret << 8 | std::to_integer<std::uint32_t>(byte);
     if (settings_->log_client_messages) {
-        log(config::message_level::log, "Cancel message from frontend.", fmt::format("process id: {}", pid));
+        log(config::message_level::log, "Cancel message from frontend.",
+            fmt::format("process id: {}", pid));
     }
     const auto place = home_.services.cancels.find(key);
     if (!place) {
@@ -130,10 +137,12 @@ void client_session::serve_cancel_request(std::span<const std::byte> secret, std
     });
 }
 
-/// Opens a link with the client's start-up message and lets the server decide: what it asks, the client answers.
+/// Opens a link with the client's start-up message and lets the server decide: what it asks, the
+/// client answers.
 ///
-/// A server that asks for nothing has let this user in: the link goes to the pool, and its welcome serves later logins
-/// while the pool lives. A server that asks proves the client once, to itself: that link is the session's own to its end.
+/// A server that asks for nothing has let this user in: the link goes to the pool, and its welcome
+/// serves later logins while the pool lives. A server that asks proves the client once, to itself:
+/// that link is the session's own to its end.
 task<bool> client_session::log_in_at_server()
 {
     if (!co_await take_turn(false)) {
@@ -142,8 +151,8 @@ task<bool> client_session::log_in_at_server()
         }
         co_return false;
     }
-    // Right after the start the servers are still being asked. Without a primary the main node lets clients in, who can
-    // read there.
+    // Right after the start the servers are still being asked. Without a primary the main node lets
+    // clients in, who can read there.
     const bool has_primary = co_await wait_for_primary(home_.loop.now() + primary_wait_limit);
     const int node = has_primary ? home_.view->primary : home_.view->main_node();
     if (node < 0) {
@@ -163,13 +172,12 @@ task<bool> client_session::log_in_at_server()
         co_return false;
     case opening::outcome::unreachable:
         home_.services.report_trouble(node);
-        send_fatal({.sqlstate = "57P03", .message = fmt::format("failed to create a backend {} connection", node),
+        send_fatal({.sqlstate = "57P03",
+                    .message = fmt::format("failed to create a backend {} connection", node),
                     .detail = outcome.error.message});
         co_return false;
     case opening::outcome::challenged:
-    case opening::outcome::refused:
-        send_fatal(outcome.error);
-        co_return false;
+    case opening::outcome::refused: send_fatal(outcome.error); co_return false;
     }
     auto told = std::make_shared<welcome>(welcome{opened.parameters});
     send_welcome(*told);
@@ -188,7 +196,8 @@ task<bool> client_session::log_in_at_server()
     co_return !is_over();
 }
 
-/// AuthenticationOk (unless the server's own was relayed), ParameterStatus, the session's cancel key, ReadyForQuery.
+/// AuthenticationOk (unless the server's own was relayed), ParameterStatus, the session's cancel
+/// key, ReadyForQuery.
 void client_session::send_welcome(const welcome& told)
 {
     home_.replies.authentication_ok();
@@ -196,9 +205,9 @@ void client_session::send_welcome(const welcome& told)
         home_.replies.parameter_status(name, value);
         note_parameter(name, value);
     }
-    const std::array<std::byte, 4> secret{
-        std::byte(key_.secret >> 24), std::byte(key_.secret >> 16), std::byte(key_.secret >> 8),
-        std::byte(key_.secret)};
+    const std::array<std::byte, 4> secret{std::byte(key_.secret >> 24),
+                                          std::byte(key_.secret >> 16), std::byte(key_.secret >> 8),
+                                          std::byte(key_.secret)};
     home_.replies.backend_key_data(key_.pid, secret);
     home_.replies.ready_for_query('I');
     send_replies();
@@ -216,8 +225,9 @@ task<bool> client_session::relay_challenge(server_link& link, std::span<const st
         if (header) {
             if (header->type != 'p') {
                 send_fatal({.sqlstate = "08P01",
-                            .message = fmt::format("expected password response, got message type {}",
-                                                   static_cast<int>(static_cast<unsigned char>(header->type)))});
+                            .message = fmt::format(
+                                "expected password response, got message type {}",
+                                static_cast<int>(static_cast<unsigned char>(header->type)))});
                 co_return false;
             }
             if (header->length < 4 || header->length > password_bytes_max) {
@@ -231,7 +241,8 @@ task<bool> client_session::relay_challenge(server_link& link, std::span<const st
             }
         }
         const auto wanted = header ? header->total() : present.size() + 1;
-        if (client_.is_readable() && read_client(wanted) && input_.size() > present.size()) continue;
+        if (client_.is_readable() && read_client(wanted) && input_.size() > present.size())
+            continue;
         flush_client();
         if (is_over() || deadline_has_passed_) co_return false;
         note(co_await events_);

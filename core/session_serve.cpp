@@ -21,7 +21,9 @@ task<> client_session::serve()
         // Edges of other links came while the last unit had all the attention.
         if (has_readable_link() && !on_idle_events()) co_return;
         while ((what = next_unit()).what == unit::kind::none) {
-            if (is_ending_) send_fatal({.sqlstate = "57P01", .message = "terminating connection due to administrator command"});
+            if (is_ending_)
+                send_fatal({.sqlstate = "57P01",
+                            .message = "terminating connection due to administrator command"});
             if (is_over()) co_return;
             note(co_await events_);
             flush_client();
@@ -43,7 +45,9 @@ task<> client_session::serve()
         if (!link) {
             link = co_await prepare(way);
             if (is_over()) {
-                if (is_ending_) send_fatal({.sqlstate = "57P01", .message = "terminating connection due to administrator command"});
+                if (is_ending_)
+                    send_fatal({.sqlstate = "57P01",
+                                .message = "terminating connection due to administrator command"});
                 co_return;
             }
             if (!link) {
@@ -70,7 +74,8 @@ task<> client_session::serve()
         is_in_unit_ = false;
         if (is_over()) {
             if (is_ending_ && !client_is_gone_ && link->skip_bytes == 0) {
-                send_fatal({.sqlstate = "57P01", .message = "terminating connection due to administrator command"});
+                send_fatal({.sqlstate = "57P01",
+                            .message = "terminating connection due to administrator command"});
             }
             co_return;
         }
@@ -90,25 +95,31 @@ task<> client_session::serve()
 
 bool client_session::has_readable_link() const
 {
-    return std::ranges::any_of(links_, [](const auto& link) { return link->transport.is_readable(); });
+    return std::ranges::any_of(links_,
+                               [](const auto& link) { return link->transport.is_readable(); });
 }
 
 /// A message to the client has been begun and its rest is not here yet: nothing else may be said.
 bool client_session::is_message_under_way() const
 {
-    return std::ranges::any_of(links_, [](const auto& link) { return link->skip_bytes > 0 && link->skip_is_forwarded; });
+    return std::ranges::any_of(
+        links_, [](const auto& link) { return link->skip_bytes > 0 && link->skip_is_forwarded; });
 }
 
-/// Temporary tables, LISTEN and the like stay on their server. When another one has become the primary, going on without
-/// them would give wrong answers: the session ends. False: it has.
+/// Temporary tables, LISTEN and the like stay on their server. When another one has become the
+/// primary, going on without them would give wrong answers: the session ends. False: it has.
 bool client_session::has_state_at(int node)
 {
-    const bool is_lost = has_server_state_ && node >= 0 && node == main_node() && node != state_node_;
+    const bool is_lost =
+        has_server_state_ && node >= 0 && node == main_node() && node != state_node_;
     if (!is_lost) return true;
-    send_fatal({.sqlstate = "57P01",
-                .message = "terminating connection because another server has become the primary",
-                .detail = fmt::format("Session state (temporary tables, LISTEN, prepared statements, advisory locks) was on "
-                                      "server {}.", state_node_)});
+    send_fatal(
+        {.sqlstate = "57P01",
+         .message = "terminating connection because another server has become the primary",
+         .detail = fmt::format(
+             "Session state (temporary tables, LISTEN, prepared statements, advisory locks) was on "
+             "server {}.",
+             state_node_)});
     return false;
 }
 
@@ -123,17 +134,20 @@ client_session::route client_session::route_unit(const unit& what)
     const auto bytes = input_.bytes().first(what.bytes);
     const std::string_view body{reinterpret_cast<const char*>(bytes.data()) + 5, what.bytes - 5};
     auto way = route_query(body.substr(0, body.find('\0')));
-    // DEALLOCATE of a protocol statement that the primary's link has never seen: the session alone knows it.
+    // DEALLOCATE of a protocol statement that the primary's link has never seen: the session alone
+    // knows it.
     const auto& first = facts_->first();
-    if (first.kind == routing::statement_kind::deallocate && !facts_->is_multi() && transaction_status_ != 'E' &&
-        prepared_.find(first.name)) {
+    if (first.kind == routing::statement_kind::deallocate && !facts_->is_multi() &&
+        transaction_status_ != 'E' && prepared_.find(first.name)) {
         const auto* const link = primary_link();
-        if (!link || !link->statements.contains(first.name)) way.why = {routing::target::local, routing::reason::local_command};
+        if (!link || !link->statements.contains(first.name))
+            way.why = {routing::target::local, routing::reason::local_command};
     }
     return way;
 }
 
-/// What happens while the client is silent: notifications, the end of a link. False: the session is over.
+/// What happens while the client is silent: notifications, the end of a link. False: the session is
+/// over.
 bool client_session::on_idle_events()
 {
     cancel_is_requested_ = false;  // nothing is running that it could mean
@@ -156,7 +170,9 @@ bool client_session::on_idle_events()
         }
         if (is_main && (transaction_status_ != 'I' || has_server_state_ || is_exclusive_)) {
             if (lost_error_.message.empty()) {
-                lost_error_ = {.sqlstate = "08006", .message = fmt::format("connection to server {} was lost", link.node())};
+                lost_error_ = {.sqlstate = "08006",
+                               .message =
+                                   fmt::format("connection to server {} was lost", link.node())};
             }
             if (!client_is_gone_) send_fatal(lost_error_);
             link.is_spoiled = true;
@@ -179,16 +195,21 @@ bool client_session::lose_link(server_link& link)
     const int node = link.node();
     auto told = std::exchange(lost_error_, {});
     if (told.message.empty()) home_.services.report_trouble(node);
-    // With a transaction lost under it, a client that goes on regardless would run its rest outside of one.
-    const bool ends_session = is_exclusive_ || (is_main && (has_server_state_ || transaction_status_ != 'I'));
+    // With a transaction lost under it, a client that goes on regardless would run its rest outside
+    // of one.
+    const bool ends_session =
+        is_exclusive_ || (is_main && (has_server_state_ || transaction_status_ != 'I'));
     drop_link(link);
     if (is_cut) return false;  // in the middle of a message nothing else can be said
     if (told.message.empty()) {
-        told = {.sqlstate = "08006", .message = fmt::format("connection to server {} was lost", node)};
-        const bool is_unknown = is_main && (unit_commits_ || (unit_writes_ && transaction_status_ == 'I'));
+        told = {.sqlstate = "08006",
+                .message = fmt::format("connection to server {} was lost", node)};
+        const bool is_unknown =
+            is_main && (unit_commits_ || (unit_writes_ && transaction_status_ == 'I'));
         if (is_unknown) {
             told.sqlstate = "08007";
-            told.detail = "The statement was sent, and whether its transaction was committed is not known.";
+            told.detail =
+                "The statement was sent, and whether its transaction was committed is not known.";
         } else if (is_main && transaction_status_ != 'I') {
             told.detail = "The transaction was rolled back.";
         }

@@ -35,7 +35,8 @@ void session_settings::completed(const routing::statement_facts& facts, std::str
 
 bool session_settings::has_uncommitted() const
 {
-    return std::ranges::any_of(uncommitted_, [](const change& each) { return each.kind != setting_change::none; });
+    return std::ranges::any_of(
+        uncommitted_, [](const change& each) { return each.kind != setting_change::none; });
 }
 
 void session_settings::committed()
@@ -44,13 +45,19 @@ void session_settings::committed()
     uncommitted_.clear();
 }
 
-void session_settings::rolled_back() { uncommitted_.clear(); }
+void session_settings::rolled_back()
+{
+    uncommitted_.clear();
+}
 
-/// RELEASE keeps what was set since the savepoint and forgets it and those inside it; ROLLBACK TO does the reverse.
+/// RELEASE keeps what was set since the savepoint and forgets it and those inside it; ROLLBACK TO
+/// does the reverse.
 void session_settings::leave_savepoint(const std::string& name, bool keeps_changes)
 {
     auto at = uncommitted_.size();
-    while (at > 0 && !(uncommitted_[at - 1].kind == setting_change::none && uncommitted_[at - 1].name == name)) --at;
+    while (at > 0 && !(uncommitted_[at - 1].kind == setting_change::none &&
+                       uncommitted_[at - 1].name == name))
+        --at;
     if (at == 0) {
         // A savepoint that nobody saw being set (more of them than are kept).
         if (!uncommitted_.empty()) is_certain_ = false;
@@ -61,8 +68,9 @@ void session_settings::leave_savepoint(const std::string& name, bool keeps_chang
         uncommitted_.erase(mark + 1, uncommitted_.end());
         return;
     }
-    const auto kept = std::remove_if(mark, uncommitted_.end(),
-                                     [](const change& each) { return each.kind == setting_change::none; });
+    const auto kept = std::remove_if(mark, uncommitted_.end(), [](const change& each) {
+        return each.kind == setting_change::none;
+    });
     uncommitted_.erase(kept, uncommitted_.end());
 }
 

@@ -10,20 +10,25 @@
 
 namespace pgtorii::core {
 
-/// What a session has set up with SET and its like, as a record that any server can be brought to (DESIGN: session state
-/// is data). Fed with the statements that a server has accepted, never with what was only sent. Pure.
+/// What a session has set up with SET and its like, as a record that any server can be brought to
+/// (DESIGN: session state is data). Fed with the statements that a server has accepted, never with
+/// what was only sent. Pure.
 ///
-/// A setting made inside a transaction counts when that transaction commits; until then only the primary has it. Where
-/// the record can't be sure (too many settings or savepoints, texts too long to keep), `is_certain` turns false
-/// until the next DISCARD ALL, and the session's statements stay on the server that knows.
+/// A setting made inside a transaction counts when that transaction commits; until then only the
+/// primary has it. Where the record can't be sure (too many settings or savepoints, texts too long
+/// to keep), `is_certain` turns false until the next DISCARD ALL, and the session's statements stay
+/// on the server that knows.
 class session_settings {
 public:
-    /// A server has completed this statement. `text`: the statement as sent. `in_transaction`: inside an explicit one.
-    void completed(const routing::statement_facts& facts, std::string_view text, bool in_transaction);
+    /// A server has completed this statement. `text`: the statement as sent. `in_transaction`:
+    /// inside an explicit one.
+    void completed(const routing::statement_facts& facts, std::string_view text,
+                   bool in_transaction);
     void committed();
     void rolled_back();
 
-    /// Grows with every change; a link that was brought to this version has all of it. Zero: as at start-up.
+    /// Grows with every change; a link that was brought to this version has all of it. Zero: as at
+    /// start-up.
     std::uint64_t version() const { return version_; }
     bool has_uncommitted() const;
     bool is_certain() const { return is_certain_; }
@@ -47,9 +52,10 @@ private:
     static constexpr std::size_t text_bytes_max = 8192;
 
     std::map<std::string, entry> entries_;  // by setting
-    std::vector<change> uncommitted_;  // in order; a change of kind `none` marks a savepoint
+    std::vector<change> uncommitted_;       // in order; a change of kind `none` marks a savepoint
     std::uint64_t version_ = 0;
-    std::uint64_t discarded_at_ = 0;  // the version of the last DISCARD ALL: links before it need one too
+    std::uint64_t discarded_at_ =
+        0;  // the version of the last DISCARD ALL: links before it need one too
     bool is_certain_ = true;
 };
 

@@ -34,12 +34,15 @@ bool has_effects(const routing::query_facts& facts)
     for (const auto& each : facts.statements) {
         switch (each.kind) {
         case statement_kind::select:
-            if (each.creates_temp || each.calls_set_config || each.takes_advisory_lock || each.effects_unknown) return true;
+            if (each.creates_temp || each.calls_set_config || each.takes_advisory_lock ||
+                each.effects_unknown)
+                return true;
             break;
         case statement_kind::insert:
         case statement_kind::update:
         case statement_kind::delete_:
-            if (each.calls_set_config || each.takes_advisory_lock || each.effects_unknown) return true;
+            if (each.calls_set_config || each.takes_advisory_lock || each.effects_unknown)
+                return true;
             break;
         case statement_kind::empty:
         case statement_kind::show: break;
@@ -61,10 +64,12 @@ bool is_shareable_begin(const routing::query_facts& facts)
 
 }  // namespace
 
-/// The next unit, as far as it is there; reads from the client when that is needed. `none`: wait for more.
+/// The next unit, as far as it is there; reads from the client when that is needed. `none`: wait
+/// for more.
 client_session::unit client_session::next_unit()
 {
-    // A reply that the client has not taken yet comes before more work, so that what waits is bounded.
+    // A reply that the client has not taken yet comes before more work, so that what waits is
+    // bounded.
     if (!output_.is_empty() || is_message_under_way()) return {};
     for (;;) {
         const auto present = input_.bytes();
@@ -83,9 +88,11 @@ client_session::unit client_session::next_unit()
         if (const auto wrong = protocol::check_client_header(*header)) {
             const bool is_unknown = wrong == protocol::errc::unknown_message_type;
             send_fatal({.sqlstate = "08P01",
-                        .message = is_unknown ? fmt::format("invalid frontend message type {}",
-                                                            static_cast<int>(static_cast<unsigned char>(header->type)))
-                                              : std::string{"invalid message length"}});
+                        .message = is_unknown
+                                       ? fmt::format("invalid frontend message type {}",
+                                                     static_cast<int>(
+                                                         static_cast<unsigned char>(header->type)))
+                                       : std::string{"invalid message length"}});
             return {.what = unit::kind::broken};
         }
         if (discards_until_sync_) {
@@ -126,7 +133,8 @@ client_session::unit client_session::next_unit()
         default: {
             const auto found = next_extended();
             if (found.what != unit::kind::none) return found;
-            const auto wanted = std::min(std::max(2 * present.size(), runtime::worker::buffer_bytes), whole_bytes());
+            const auto wanted = std::min(
+                std::max(2 * present.size(), runtime::worker::buffer_bytes), whole_bytes());
             if (!client_.is_readable() || !read_client(wanted)) return {};
             if (input_.bytes().size() == present.size()) return {};
             continue;
@@ -135,15 +143,18 @@ client_session::unit client_session::next_unit()
     }
 }
 
-/// An extended unit: up to its Sync when all of that is there. A client that asks for an answer before (Flush), or that
-/// sends more than is kept, gets its unit served as it comes, by the primary.
+/// An extended unit: up to its Sync when all of that is there. A client that asks for an answer
+/// before (Flush), or that sends more than is kept, gets its unit served as it comes, by the
+/// primary.
 client_session::unit client_session::next_extended()
 {
     const auto present = input_.bytes();
     auto at = scanned_bytes_;
     while (const auto header = protocol::peek_header(present.subspan(at))) {
-        if (protocol::check_client_header(*header)) break;  // found again, and told, when its turn comes
-        const bool is_extended = std::string_view{"PBDECHSF"}.find(header->type) != std::string_view::npos;
+        if (protocol::check_client_header(*header))
+            break;  // found again, and told, when its turn comes
+        const bool is_extended =
+            std::string_view{"PBDECHSF"}.find(header->type) != std::string_view::npos;
         const bool ends_early = !is_extended || header->type == 'H';
         if (ends_early) {
             scanned_bytes_ = 0;
@@ -153,13 +164,15 @@ client_session::unit client_session::next_extended()
         at += header->total();
         if (header->type == 'S' || (header->type == 'F' && at == header->total())) {
             scanned_bytes_ = 0;
-            const auto kind = header->type == 'F' ? unit::kind::function_call : unit::kind::extended;
+            const auto kind =
+                header->type == 'F' ? unit::kind::function_call : unit::kind::extended;
             return {.what = kind, .bytes = at};
         }
     }
     scanned_bytes_ = at;
-    const bool is_broken = present.size() - at >= protocol::frame_header::size &&
-                           protocol::check_client_header(*protocol::peek_header(present.subspan(at)));
+    const bool is_broken =
+        present.size() - at >= protocol::frame_header::size &&
+        protocol::check_client_header(*protocol::peek_header(present.subspan(at)));
     const bool is_full = present.size() >= whole_bytes();
     if (!is_broken && !is_full) return {};
     scanned_bytes_ = 0;
@@ -196,7 +209,8 @@ client_session::route client_session::resolve(routing::decision why)
                home_.view->nodes[static_cast<std::size_t>(node)].is_valid() &&
                std::ranges::find(avoided_nodes_, node) == avoided_nodes_.end();
     };
-    // Inside a transaction the reader that has joined goes on: another one would be one more participant.
+    // Inside a transaction the reader that has joined goes on: another one would be one more
+    // participant.
     const bool draws_anew = settings_->statement_level_load_balance && transaction_status_ == 'I';
     if (draws_anew || !is_fit(balanced_node_)) {
         const double draw = std::uniform_real_distribution<double>{0.0, 1.0}(home_.random);
@@ -214,8 +228,8 @@ client_session::route client_session::route_query(std::string_view sql)
     return resolve(routing::decide(facts, traits(), *home_.view, *home_.rules));
 }
 
-/// Reads the messages of a whole unit into items_, and decides for all of them: the unit goes to one server, a standby
-/// only when every statement in it may.
+/// Reads the messages of a whole unit into items_, and decides for all of them: the unit goes to
+/// one server, a standby only when every statement in it may.
 client_session::route client_session::route_extended(unit what)
 {
     items_.clear();
@@ -236,15 +250,18 @@ client_session::route client_session::route_extended(unit what)
         if (item.type != 'S' && item.type != 'C') has_work = true;
         if (item.type == 'B') has_bind = true;
         if (uses_statement) {
-            // A portal that outlives the unit, and one that an earlier unit has made, are the primary's.
+            // A portal that outlives the unit, and one that an earlier unit has made, are the
+            // primary's.
             const bool is_simple = item.statement && item.statement->facts && item.max_rows == 0 &&
-                                   !(item.names_portal && item.name_bytes > 0) && (item.type != 'E' || has_bind);
+                                   !(item.names_portal && item.name_bytes > 0) &&
+                                   (item.type != 'E' || has_bind);
             if (!is_simple) {
                 may_balance = false;
             } else if (may_balance) {
                 auto known = traits();
                 known.is_extended = true;
-                const auto each = routing::decide(*item.statement->facts, known, *home_.view, *home_.rules);
+                const auto each =
+                    routing::decide(*item.statement->facts, known, *home_.view, *home_.rules);
                 if (each.target != target::balanced) may_balance = false;
                 why = each;
             }
@@ -261,8 +278,8 @@ client_session::route client_session::route_extended(unit what)
     return resolve(why);
 }
 
-/// Decodes one message of an extended unit. A message that can't be decoded goes to the server as it is, which refuses
-/// it in its own words.
+/// Decodes one message of an extended unit. A message that can't be decoded goes to the server as
+/// it is, which refuses it in its own words.
 client_session::unit_item client_session::read_item(protocol::frame_header header, std::size_t at)
 {
     unit_item item{};
@@ -282,7 +299,8 @@ client_session::unit_item client_session::read_item(protocol::frame_header heade
     case 'P':
         if (const auto parse = protocol::read_parse(body)) {
             item.name_bytes = static_cast<std::uint32_t>(parse->statement.size());
-            // A name that is taken: the server itself has to refuse it, so it must know the statement that has the name.
+            // A name that is taken: the server itself has to refuse it, so it must know the
+            // statement that has the name.
             if (item.name_bytes > 0) item.conflict = statement_named(parse->statement);
             item.statement = statement_of(*parse);
             std::erase(closed_names_, item.statement->name);
@@ -303,7 +321,8 @@ client_session::unit_item client_session::read_item(protocol::frame_header heade
             item.name_bytes = static_cast<std::uint32_t>(described->name.size());
             if (!item.names_portal) {
                 item.statement = statement_named(described->name);
-            } else if (const auto found = portals_.find(std::string{described->name}); found != portals_.end()) {
+            } else if (const auto found = portals_.find(std::string{described->name});
+                       found != portals_.end()) {
                 item.statement = found->second;
             }
         }
@@ -332,8 +351,8 @@ client_session::unit_item client_session::read_item(protocol::frame_header heade
     return item;
 }
 
-/// As much of a Parse or Bind that is too long to be kept as the names at its head tell. Such a statement can't be
-/// prepared again elsewhere: it is the primary's, and has no text.
+/// As much of a Parse or Bind that is too long to be kept as the names at its head tell. Such a
+/// statement can't be prepared again elsewhere: it is the primary's, and has no text.
 client_session::unit_item client_session::read_item_head(protocol::frame_header header)
 {
     unit_item item;
@@ -354,21 +373,23 @@ client_session::unit_item client_session::read_item_head(protocol::frame_header 
         item.names_portal = true;
         const auto rest = text.substr(first_end + 1);
         const auto second_end = rest.find('\0');
-        if (second_end != std::string_view::npos) item.statement = prepared_.find(std::string{rest.substr(0, second_end)});
+        if (second_end != std::string_view::npos)
+            item.statement = prepared_.find(std::string{rest.substr(0, second_end)});
         portals_[std::string{text.substr(0, first_end)}] = item.statement;
     }
     return item;
 }
 
-/// Extended messages up to this size are kept until their unit is complete. Never below a worker's buffer, so that the
-/// small kinds are always seen whole.
+/// Extended messages up to this size are kept until their unit is complete. Never below a worker's
+/// buffer, so that the small kinds are always seen whole.
 std::size_t client_session::whole_bytes() const
 {
-    return std::max(static_cast<std::size_t>(settings_->analyze_bytes_max), 2 * runtime::worker::buffer_bytes);
+    return std::max(static_cast<std::size_t>(settings_->analyze_bytes_max),
+                    2 * runtime::worker::buffer_bytes);
 }
 
-/// The statement that a Parse makes. The same unnamed text again, which is what a driver without named statements sends
-/// each time, is the same statement and costs nothing.
+/// The statement that a Parse makes. The same unnamed text again, which is what a driver without
+/// named statements sends each time, is the same statement and costs nothing.
 prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
 {
     const auto has_types_of = [&parse](const prepared_statement& known) {
@@ -388,7 +409,8 @@ prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
     made->id = prepared_.next_id();
     made->name = parse.statement;
     made->text = parse.query;
-    for (std::size_t i = 0; i < parse.type_count; ++i) made->parameter_types.push_back(parse.type(i));
+    for (std::size_t i = 0; i < parse.type_count; ++i)
+        made->parameter_types.push_back(parse.type(i));
     made->facts = home_.facts.find_or_analyze(parse.query, text_rules_);
     if (parse.statement.empty()) {
         last_unnamed_ = made;
@@ -399,7 +421,8 @@ prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
 
 void client_session::count_statements(const server_link& link, const routing::query_facts& facts)
 {
-    for (const auto& each : facts.statements) home_.services.counters.count(link.node(), each.stats_class);
+    for (const auto& each : facts.statements)
+        home_.services.counters.count(link.node(), each.stats_class);
 }
 
 /// What the session has to remember of statements that are about to be sent.
@@ -408,7 +431,8 @@ void client_session::note_sent(const routing::query_facts& facts)
     if (routing::counts_as_write(facts, *home_.rules)) unit_writes_ = true;
     for (const auto& each : facts.statements) {
         if (!each.is_read) unit_is_read_ = false;
-        if (each.kind == statement_kind::commit || each.kind == statement_kind::prepare_transaction ||
+        if (each.kind == statement_kind::commit ||
+            each.kind == statement_kind::prepare_transaction ||
             each.kind == statement_kind::commit_prepared) {
             unit_commits_ = true;
         }
@@ -444,10 +468,12 @@ void client_session::send_query(server_link& link, unit what)
         note_sent(*facts_);
         has_effects_ = has_effects(*facts_);
         if (has_effects_) effects_text_ = sql;
-        if (settings_->log_statement) log(config::message_level::log, fmt::format("statement: {}", sql));
+        if (settings_->log_statement)
+            log(config::message_level::log, fmt::format("statement: {}", sql));
         if (!facts_->is_parsed) {
             log(config::message_level::log,
-                fmt::format("Unable to parse the query: \"{}\" from client {}({})", sql, peer_host_, peer_port_));
+                fmt::format("Unable to parse the query: \"{}\" from client {}({})", sql, peer_host_,
+                            peer_port_));
         }
         log_node_statement(link, {}, sql);
     } else {
@@ -507,7 +533,8 @@ bool client_session::needs_statement(const server_link& link, const unit_item& i
     return there == link.statements.end() || there->second != wanted->id;
 }
 
-/// A Parse of a name that is free in the session, on a link that still has an old statement under it.
+/// A Parse of a name that is free in the session, on a link that still has an old statement under
+/// it.
 bool client_session::needs_close(const server_link& link, const unit_item& item) const
 {
     if (item.type != 'P' || item.name_bytes == 0 || !item.statement || item.conflict) return false;
@@ -523,8 +550,9 @@ void client_session::close_on_link(server_link& link, const std::string& name)
     link.ledger.expect(protocol::expected_kind::close, own_tag, true);
 }
 
-/// Prepares a statement of the session on a link that lacks it, just before the message that needs it. The replies are
-/// ours; an error of it (the table is gone) is the client's, as if its own Parse had found out.
+/// Prepares a statement of the session on a link that lacks it, just before the message that needs
+/// it. The replies are ours; an error of it (the table is gone) is the client's, as if its own
+/// Parse had found out.
 void client_session::bring_statement(server_link& link, const prepared_statement& statement)
 {
     auto& out = home_.replies;
@@ -537,7 +565,8 @@ void client_session::bring_statement(server_link& link, const prepared_statement
     out.clear();
     link.statements[statement.name] = statement.id;
     unit_parses_.push_back(std::make_shared<prepared_statement>(statement));
-    link.ledger.expect(protocol::expected_kind::parse, static_cast<std::uint32_t>(unit_parses_.size() - 1), true);
+    link.ledger.expect(protocol::expected_kind::parse,
+                       static_cast<std::uint32_t>(unit_parses_.size() - 1), true);
 }
 
 void client_session::expect_item(server_link& link, const unit_item& item)
@@ -555,14 +584,16 @@ void client_session::expect_item(server_link& link, const unit_item& item)
             log_node_statement(link, prefix_of('P'), item.statement->text);
         }
         unit_parses_.push_back(item.statement);
-        link.ledger.expect(expected_kind::parse, static_cast<std::uint32_t>(unit_parses_.size() - 1));
+        link.ledger.expect(expected_kind::parse,
+                           static_cast<std::uint32_t>(unit_parses_.size() - 1));
         break;
     case 'B':
         if (item.statement) log_node_statement(link, prefix_of('B'), item.statement->text);
         link.ledger.expect(expected_kind::bind);
         break;
     case 'D':
-        link.ledger.expect(item.names_portal ? expected_kind::describe_portal : expected_kind::describe_statement);
+        link.ledger.expect(item.names_portal ? expected_kind::describe_portal
+                                             : expected_kind::describe_statement);
         break;
     case 'E':
         if (item.statement && item.statement->facts) {
@@ -577,11 +608,13 @@ void client_session::expect_item(server_link& link, const unit_item& item)
             unit_is_read_ = false;
         }
         unit_executes_.push_back(item.statement);
-        link.ledger.expect(expected_kind::execute, static_cast<std::uint32_t>(unit_executes_.size() - 1));
+        link.ledger.expect(expected_kind::execute,
+                           static_cast<std::uint32_t>(unit_executes_.size() - 1));
         break;
     case 'C':
         unit_closes_.push_back(item.names_portal ? nullptr : item.statement);
-        link.ledger.expect(expected_kind::close, static_cast<std::uint32_t>(unit_closes_.size() - 1));
+        link.ledger.expect(expected_kind::close,
+                           static_cast<std::uint32_t>(unit_closes_.size() - 1));
         break;
     case 'S':
         link.ledger.expect(expected_kind::sync);
@@ -604,16 +637,21 @@ void client_session::answer_locally(const unit& what)
     if (what.what == unit::kind::query) {
         if (transaction_status_ == 'E') {
             out.error_response({.sqlstate = "25P02",
-                                .message = "current transaction is aborted, commands ignored until end of transaction block"});
+                                .message = "current transaction is aborted, commands ignored until "
+                                           "end of transaction block"});
         } else if (facts_->first().kind == statement_kind::deallocate) {
             prepared_.remove(facts_->first().name);
             out.command_complete("DEALLOCATE");
         } else {
             // The session's load balance node, as Pgpool-II has chosen it when the session began.
-            if (balanced_node_ < 0) (void)resolve({target::balanced, routing::reason::read_balanced});
-            const local_commands::question asked{
-                .statement = facts_->first(), .settings = *settings_, .view = home_.view, .balanced_node = balanced_node_};
-            if (const auto refused = home_.services.commands.answer(asked, out)) out.error_response(*refused);
+            if (balanced_node_ < 0)
+                (void)resolve({target::balanced, routing::reason::read_balanced});
+            const local_commands::question asked{.statement = facts_->first(),
+                                                 .settings = *settings_,
+                                                 .view = home_.view,
+                                                 .balanced_node = balanced_node_};
+            if (const auto refused = home_.services.commands.answer(asked, out))
+                out.error_response(*refused);
         }
     } else {
         for (const auto& item : items_) {
@@ -631,7 +669,9 @@ void client_session::answer_locally(const unit& what)
 /// A unit that could not be served: the client has its error, the rest of the unit is dropped.
 void client_session::skip_unit(const unit& what)
 {
-    const auto total = what.what == unit::kind::query ? protocol::peek_header(input_.bytes())->total() : what.bytes;
+    const auto total = what.what == unit::kind::query
+                           ? protocol::peek_header(input_.bytes())->total()
+                           : what.bytes;
     items_.clear();
     input_.consume(what.bytes);
     if (what.what != unit::kind::query && !what.is_whole) {
@@ -659,20 +699,24 @@ void client_session::log_client_message(char type, std::span<const std::byte> bo
 {
     std::string detail;
     const auto named = [](char kind, std::string_view name) {
-        return kind == 'P' ? fmt::format("portal: \"{}\"", name) : fmt::format("statement: \"{}\"", name);
+        return kind == 'P' ? fmt::format("portal: \"{}\"", name)
+                           : fmt::format("statement: \"{}\"", name);
     };
     switch (type) {
     case 'Q':
-        if (const auto sql = protocol::read_query(body)) detail = fmt::format("query: \"{}\"", *sql);
+        if (const auto sql = protocol::read_query(body))
+            detail = fmt::format("query: \"{}\"", *sql);
         break;
     case 'P':
         if (const auto parse = protocol::read_parse(body)) {
-            detail = fmt::format("statement: \"{}\", query: \"{}\"", parse->statement, parse->query);
+            detail =
+                fmt::format("statement: \"{}\", query: \"{}\"", parse->statement, parse->query);
         }
         break;
     case 'B':
         if (const auto bind = protocol::read_bind(body)) {
-            detail = fmt::format("portal: \"{}\", statement: \"{}\"", bind->portal, bind->statement);
+            detail =
+                fmt::format("portal: \"{}\", statement: \"{}\"", bind->portal, bind->statement);
         }
         break;
     case 'D':
@@ -685,26 +729,32 @@ void client_session::log_client_message(char type, std::span<const std::byte> bo
         if (const auto execute = protocol::read_execute(body)) detail = named('P', execute->portal);
         break;
     case 'F':
-        if (const auto call = protocol::read_function_call(body)) detail = fmt::format("oid: \"{}\"", call->function_oid);
+        if (const auto call = protocol::read_function_call(body))
+            detail = fmt::format("oid: \"{}\"", call->function_oid);
         break;
     case 'd': detail = fmt::format("count: {}", body.size()); break;
     default: break;
     }
     log(config::message_level::log,
-        fmt::format("{} message from frontend.", protocol::name_of(protocol::direction::from_client, type)), detail);
+        fmt::format("{} message from frontend.",
+                    protocol::name_of(protocol::direction::from_client, type)),
+        detail);
 }
 
-void client_session::log_node_statement(const server_link& link, std::string_view prefix, std::string_view text)
+void client_session::log_node_statement(const server_link& link, std::string_view prefix,
+                                        std::string_view text)
 {
     if (settings_->log_per_node_statement) {
-        log(config::message_level::log, fmt::format("DB node id: {} backend pid: {} statement: {}{}", link.node(),
-                                                    link.backend_pid, prefix, text));
+        log(config::message_level::log,
+            fmt::format("DB node id: {} backend pid: {} statement: {}{}", link.node(),
+                        link.backend_pid, prefix, text));
     }
     if (settings_->notice_per_node_statement) {
         protocol::message_buffer notice;
-        notice.notice_response({.severity = "NOTICE",
-                                .sqlstate = "00000",
-                                .message = fmt::format("DB node id: {} statement: {}{}", link.node(), prefix, text)});
+        notice.notice_response(
+            {.severity = "NOTICE",
+             .sqlstate = "00000",
+             .message = fmt::format("DB node id: {} statement: {}{}", link.node(), prefix, text)});
         send_client(notice.bytes());
     }
 }

@@ -10,13 +10,14 @@
 
 namespace pgtorii::ha {
 
-/// Pgpool-II's node states (failover.md, section 1); `waiting` and `up` are equal for every decision.
+/// Pgpool-II's node states (failover.md, section 1); `waiting` and `up` are equal for every
+/// decision.
 enum class node_status : std::uint8_t { unused, waiting, up, down, quarantine };
 
 enum class node_role : std::uint8_t { unknown, primary, standby };
 
-/// A resolved socket address (a sockaddr and its length). Names are resolved by the control plane: the data path only
-/// connects.
+/// A resolved socket address (a sockaddr and its length). Names are resolved by the control plane:
+/// the data path only connects.
 struct socket_address {
     std::array<std::byte, 128> storage{};
     std::uint32_t length = 0;
@@ -28,14 +29,16 @@ struct node_view {
     int id = 0;
     std::string hostname;  ///< As configured; a leading slash is a socket directory.
     int port = 0;
-    std::vector<socket_address> addresses;  ///< Tried in order; empty: the name does not resolve now.
+    std::vector<socket_address>
+        addresses;  ///< Tried in order; empty: the name does not resolve now.
     std::chrono::milliseconds connect_timeout{10'000};  ///< Zero: no limit.
-    double weight = 0;             ///< As configured.
+    double weight = 0;                                  ///< As configured.
     double weight_normalized = 0;  ///< Share of the sum over all configured nodes.
     node_status status = node_status::unused;
-    node_role role = node_role::unknown;     ///< What it is to us.
-    node_role pg_role = node_role::unknown;  ///< What it says itself, at the last look that it answered.
-    bool answers = false;  ///< The last probe could log in: pg_status of SHOW POOL_NODES.
+    node_role role = node_role::unknown;  ///< What it is to us.
+    node_role pg_role =
+        node_role::unknown;  ///< What it says itself, at the last look that it answered.
+    bool answers = false;    ///< The last probe could log in: pg_status of SHOW POOL_NODES.
     bool always_primary = false;
     bool disallow_failover = false;
     std::string data_directory;
@@ -43,7 +46,8 @@ struct node_view {
     std::string replication_state;
     std::string replication_sync_state;
     std::uint64_t replay_lsn = 0;
-    std::int64_t replication_delay = 0;  ///< Bytes behind the primary's last known position; 0 for the primary.
+    std::int64_t replication_delay =
+        0;  ///< Bytes behind the primary's last known position; 0 for the primary.
     std::chrono::system_clock::time_point last_status_change{};
 
     /// Pgpool-II's "valid": a session may open links to it.
@@ -52,8 +56,8 @@ struct node_view {
     friend bool operator==(const node_view&, const node_view&) = default;
 };
 
-/// The published state of the cluster: immutable, replaced as a whole. Workers hold one by shared_ptr; `epoch` tells
-/// whether theirs is still the newest.
+/// The published state of the cluster: immutable, replaced as a whole. Workers hold one by
+/// shared_ptr; `epoch` tells whether theirs is still the newest.
 struct cluster_view {
     std::uint64_t epoch = 0;
     std::vector<node_view> nodes;  ///< Index is the node id.

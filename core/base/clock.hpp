@@ -4,7 +4,8 @@
 
 namespace pgtorii {
 
-/// The clock of every deadline: it never goes back. Wall-clock time is only for people (logs, SHOW).
+/// The clock of every deadline: it never goes back. Wall-clock time is only for people (logs,
+/// SHOW).
 using clock = std::chrono::steady_clock;
 
 }  // namespace pgtorii

@@ -10,7 +10,8 @@ void deadlines::arm(deadline& which, clock::duration length, clock::time_point n
     which.due_ = now + length;
     auto found = std::ranges::find(rows_, length, &row::length);
     if (found == rows_.end()) {
-        // A length that went out of use (a reload, a computed wait) leaves its row when that is empty.
+        // A length that went out of use (a reload, a computed wait) leaves its row when that is
+        // empty.
         std::erase_if(rows_, [](const row& each) { return each.waiting.empty(); });
         found = rows_.emplace(rows_.end());
         found->length = length;

@@ -10,7 +10,8 @@
 
 namespace pgtorii::runtime {
 
-/// A deadline of a session: raises a bit when it passes. Armed and disarmed without allocation or system call.
+/// A deadline of a session: raises a bit when it passes. Armed and disarmed without allocation or
+/// system call.
 class deadline : public boost::intrusive::list_base_hook<
                      boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
 public:
@@ -29,8 +30,9 @@ private:
     clock::time_point due_{};
 };
 
-/// The deadlines of one worker. Those of one length stand in one FIFO list, so that arming is a push at the end and the
-/// earliest is among the few fronts; an idle worker with nothing armed never wakes.
+/// The deadlines of one worker. Those of one length stand in one FIFO list, so that arming is a
+/// push at the end and the earliest is among the few fronts; an idle worker with nothing armed
+/// never wakes.
 class deadlines {
 public:
     /// Arms `which` (again, if it was armed) for `now + length`.

@@ -12,17 +12,18 @@ namespace pgtorii::runtime {
 
 class event_set;
 
-using event_hook = boost::intrusive::list_base_hook<
-    boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+using event_hook =
+    boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
-/// The event sets that have something to tell: drained by the worker after each batch of readiness events, so that a
-/// coroutine is never resumed from inside another one's call, and several events of one session cost one resumption.
-using ready_list =
-    boost::intrusive::list<event_set, boost::intrusive::constant_time_size<false>>;
+/// The event sets that have something to tell: drained by the worker after each batch of readiness
+/// events, so that a coroutine is never resumed from inside another one's call, and several events
+/// of one session cost one resumption.
+using ready_list = boost::intrusive::list<event_set, boost::intrusive::constant_time_size<false>>;
 
-/// What a coroutine on a worker waits for: a set of bits that anything on the same worker may raise. One waiter at most.
-/// `co_await events` gives the bits raised since the last time and clears them; raised bits are never lost, whether
-/// somebody waits or not. Allocates nothing. Home worker only.
+/// What a coroutine on a worker waits for: a set of bits that anything on the same worker may
+/// raise. One waiter at most. `co_await events` gives the bits raised since the last time and
+/// clears them; raised bits are never lost, whether somebody waits or not. Allocates nothing. Home
+/// worker only.
 class event_set : public event_hook {
 public:
     explicit event_set(ready_list& ready) : ready_(ready) {}
@@ -38,8 +39,8 @@ public:
 
     std::uint32_t pending() const { return pending_; }
 
-    /// Makes the next wait end in the worker's next turn, after others have had theirs: for work that has no end of its
-    /// own.
+    /// Makes the next wait end in the worker's next turn, after others have had theirs: for work
+    /// that has no end of its own.
     void yield(std::uint32_t bits)
     {
         pending_ |= bits;

@@ -12,7 +12,10 @@ namespace pgtorii::runtime {
 
 namespace {
 
-error_code last_error() { return {errno, boost::system::system_category()}; }
+error_code last_error()
+{
+    return {errno, boost::system::system_category()};
+}
 
 }  // namespace
 
@@ -34,7 +37,8 @@ void readiness::wait(int timeout)
     current_ = &told;
     for (told.next = 0; told.next < told.count;) {
         const auto& event = told.events[static_cast<std::size_t>(told.next++)];
-        if (event.data.ptr) static_cast<watched_descriptor*>(event.data.ptr)->on_events(event.events);
+        if (event.data.ptr)
+            static_cast<watched_descriptor*>(event.data.ptr)->on_events(event.events);
     }
     current_ = nullptr;
 }
@@ -93,7 +97,10 @@ descriptor watched_descriptor::unwatch()
     return std::move(fd_);
 }
 
-void watched_descriptor::close() { unwatch().close(); }
+void watched_descriptor::close()
+{
+    unwatch().close();
+}
 
 void watched_descriptor::want_write()
 {
@@ -114,7 +121,8 @@ void watched_descriptor::on_events(std::uint32_t events)
         bits |= in_bit_;
     }
     if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) {
-        // An edge that nobody asked for (a Unix socket tells one at each read of its peer) wakes nobody.
+        // An edge that nobody asked for (a Unix socket tells one at each read of its peer) wakes
+        // nobody.
         if (!is_writable) bits |= out_bit_;
         is_writable = true;
     }

@@ -62,9 +62,10 @@ struct promise<void> : promise_base {
 
 }  // namespace task_parts
 
-/// A coroutine of a worker: starts when it is awaited (or `start`ed by its owner), ends before its owner lets go of it.
-/// Leaner than asio::awaitable, which costs an idle session several frames: sessions wait for readiness bits only
-/// (event_set), never for Asio operations. Destroying a suspended task destroys its frame and what it holds.
+/// A coroutine of a worker: starts when it is awaited (or `start`ed by its owner), ends before its
+/// owner lets go of it. Leaner than asio::awaitable, which costs an idle session several frames:
+/// sessions wait for readiness bits only (event_set), never for Asio operations. Destroying a
+/// suspended task destroys its frame and what it holds.
 template <class Value = void>
 class [[nodiscard]] task {
 public:

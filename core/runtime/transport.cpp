@@ -9,7 +9,10 @@ namespace pgtorii::runtime {
 
 namespace {
 
-error_code last_error() { return {errno, boost::system::system_category()}; }
+error_code last_error()
+{
+    return {errno, boost::system::system_category()};
+}
 
 }  // namespace
 
@@ -19,8 +22,8 @@ result<std::size_t> transport::read(std::span<std::byte> into)
         const auto got = ::recv(watch_.fd(), into.data(), into.size(), 0);
         if (got > 0) {
             const auto count = static_cast<std::size_t>(got);
-            // A short read has emptied the stream: what comes later is a new edge. Only an end of stream that was
-            // told together with these bytes would come without one.
+            // A short read has emptied the stream: what comes later is a new edge. Only an end of
+            // stream that was told together with these bytes would come without one.
             if (count < into.size() && !watch_.peer_closed) watch_.is_readable = false;
             return count;
         }

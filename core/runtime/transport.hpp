@@ -9,9 +9,9 @@
 
 namespace pgtorii::runtime {
 
-/// The byte stream under a client or a link: today a TCP or Unix socket, with room for a TLS state beside it, so that
-/// sessions never learn the difference. Non-blocking and readiness-based: no buffer is ever lent to a pending operation,
-/// so an idle connection holds none. Home worker only.
+/// The byte stream under a client or a link: today a TCP or Unix socket, with room for a TLS state
+/// beside it, so that sessions never learn the difference. Non-blocking and readiness-based: no
+/// buffer is ever lent to a pending operation, so an idle connection holds none. Home worker only.
 class transport {
 public:
     /// Takes a connected (or connecting) non-blocking socket and watches it on `source`.
@@ -32,11 +32,13 @@ public:
     bool has_hung_up() const { return watch_.peer_closed; }
     bool is_writable() const { return watch_.is_writable; }
 
-    /// Reads what is there, at most `into`. Zero bytes: nothing there now. Errors: error::eof at the end of the stream,
-    /// else the system's. A read that fills less than `into` clears is_readable, unless the peer hung up.
+    /// Reads what is there, at most `into`. Zero bytes: nothing there now. Errors: error::eof at
+    /// the end of the stream, else the system's. A read that fills less than `into` clears
+    /// is_readable, unless the peer hung up.
     [[nodiscard]] result<std::size_t> read(std::span<std::byte> into);
 
-    /// Writes what fits now of `bytes`; less than all means that is_writable is false until the out bit is raised.
+    /// Writes what fits now of `bytes`; less than all means that is_writable is false until the out
+    /// bit is raised.
     [[nodiscard]] result<std::size_t> write(std::span<const std::byte> bytes);
     [[nodiscard]] result<std::size_t> write(std::span<const iovec> pieces);
 
@@ -50,8 +52,8 @@ private:
     watched_descriptor watch_;
 };
 
-/// Whether an idle, unwatched socket is alive and silent. A pooled link that has something to say (a FATAL, the end) is
-/// of no use to anybody.
+/// Whether an idle, unwatched socket is alive and silent. A pooled link that has something to say
+/// (a FATAL, the end) is of no use to anybody.
 bool is_silent(int fd);
 
 }  // namespace pgtorii::runtime

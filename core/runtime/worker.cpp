@@ -43,8 +43,8 @@ int worker::timeout_of_next_wait() const
 
 void worker::drain_ready()
 {
-    // Those that are ready now: who becomes ready meanwhile, by yielding for one, has its turn after the next look at
-    // the sockets.
+    // Those that are ready now: who becomes ready meanwhile, by yielding for one, has its turn
+    // after the next look at the sockets.
     ready_list now_ready;
     now_ready.swap(ready_);
     while (!now_ready.empty()) {

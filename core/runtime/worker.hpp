@@ -18,8 +18,9 @@
 
 namespace pgtorii::runtime {
 
-/// One thread of the pool: an io_context (hint 1) for what other threads post, its readiness source, its deadlines, and
-/// the buffers that sessions at work borrow. Everything but `post` is for the thread that runs it.
+/// One thread of the pool: an io_context (hint 1) for what other threads post, its readiness
+/// source, its deadlines, and the buffers that sessions at work borrow. Everything but `post` is
+/// for the thread that runs it.
 class worker {
 public:
     explicit worker(int index);
@@ -34,7 +35,8 @@ public:
     clock::time_point now() const { return now_; }
     void arm(deadline& which, clock::duration length) { deadlines_.arm(which, length, now_); }
 
-    /// Runs `function` on this worker. From any thread; also before run() and after it, when it is dropped unrun.
+    /// Runs `function` on this worker. From any thread; also before run() and after it, when it is
+    /// dropped unrun.
     template <class Function>
     void post(Function function)
     {
@@ -42,7 +44,8 @@ public:
         wake();
     }
 
-    /// Runs `function` at the end of this turn of the loop: for what must outlive the coroutine that asks for it.
+    /// Runs `function` at the end of this turn of the loop: for what must outlive the coroutine
+    /// that asks for it.
     template <class Function>
     void defer(Function function)
     {
@@ -58,7 +61,8 @@ public:
     std::span<std::byte> scratch() { return scratch_; }
     static constexpr std::size_t scratch_bytes = 64 * 1024;
 
-    /// A buffer that a session keeps while it has bytes of an unfinished message, and gives back when idle.
+    /// A buffer that a session keeps while it has bytes of an unfinished message, and gives back
+    /// when idle.
     static constexpr std::size_t buffer_bytes = 16 * 1024;
     std::unique_ptr<std::byte[]> borrow_buffer();
     void return_buffer(std::unique_ptr<std::byte[]> buffer);

@@ -111,8 +111,14 @@ TEST_CASE("A parked link that has been closed or has something to say is not han
     const auto home = pool.find("key", "u", "d");
     auto made = on.make(pool, home, 0);
     pool.put(std::move(made.link), clock::now());
-    SECTION("closed by the server") { made.peer.close(); }
-    SECTION("bytes are waiting") { CHECK(::write(made.peer.get(), "E", 1) == 1); }
+    SECTION("closed by the server")
+    {
+        made.peer.close();
+    }
+    SECTION("bytes are waiting")
+    {
+        CHECK(::write(made.peer.get(), "E", 1) == 1);
+    }
     CHECK_FALSE(pool.take(*home, 0));
     CHECK(pool.link_count(0) == 0);
 }
@@ -132,7 +138,7 @@ TEST_CASE("A full node closes the longest parked link of another pool for a new 
     CHECK(pool.link_count(0) == 2);
     CHECK(pool.parked_count() == 1);
     char told = 0;
-    CHECK(::read(first.peer.get(), &told, 1) >= 0);   // closed (a Terminate may stand before it)
+    CHECK(::read(first.peer.get(), &told, 1) >= 0);    // closed (a Terminate may stand before it)
     CHECK(::read(second.peer.get(), &told, 1) == -1);  // open and silent
     SECTION("other nodes have a budget of their own")
     {
@@ -213,11 +219,13 @@ TEST_CASE("Random schedules of turns and links keep every limit")
             case 1:
             case 2: {
                 const int node = static_cast<int>(random() % 2);
-                const bool has = std::ranges::any_of(who.links, [node](const auto& each) { return each.link->node() == node; });
+                const bool has = std::ranges::any_of(
+                    who.links, [node](const auto& each) { return each.link->node() == node; });
                 if (!who.has_turn || has) break;
                 const auto home = pool.find(std::to_string(random() % 3), "u", "d");
                 if (auto parked = pool.take(*home, node)) {
-                    REQUIRE_FALSE(parked->transport.open(on.source, parked->unpark(), on.events, 1, 2));
+                    REQUIRE_FALSE(
+                        parked->transport.open(on.source, parked->unpark(), on.events, 1, 2));
                     who.links.push_back({std::move(parked), descriptor{}});
                 } else {
                     who.links.push_back(on.make(pool, home, node));
@@ -229,7 +237,8 @@ TEST_CASE("Random schedules of turns and links keep every limit")
             REQUIRE(pool.link_count(0) <= limit);
             REQUIRE(pool.link_count(1) <= limit);
             REQUIRE(pool.turn_count() <= limit);
-            const auto holders = std::ranges::count_if(actors, [](const auto& each) { return each->has_turn; });
+            const auto holders =
+                std::ranges::count_if(actors, [](const auto& each) { return each->has_turn; });
             REQUIRE(pool.turn_count() == static_cast<std::size_t>(holders));
             REQUIRE((pool.waiting_count() == 0 || pool.turn_count() == limit));
         }

@@ -50,8 +50,15 @@ void drain(ready_list& ready)
     }
 }
 
-task<int> answer(int value) { co_return value; }
-task<int> fail() { throw std::runtime_error("as asked"); co_return 0; }
+task<int> answer(int value)
+{
+    co_return value;
+}
+task<int> fail()
+{
+    throw std::runtime_error("as asked");
+    co_return 0;
+}
 task<> ask(int& total)
 {
     for (int i = 1; i <= 1000; ++i) total += co_await answer(i);
@@ -199,7 +206,8 @@ TEST_CASE("A full socket tells when it can be written again, and nothing before"
         source.wait(0);
         CHECK((events.pending() & 2) == 0);
         std::vector<std::byte> taken(1 << 22);
-        while (::read(pair.theirs.get(), taken.data(), taken.size()) > 0) {}
+        while (::read(pair.theirs.get(), taken.data(), taken.size()) > 0) {
+        }
         source.wait(1000);
         CHECK((events.pending() & 2) == 2);
         CHECK(stream.is_writable());

@@ -13,7 +13,8 @@ using texts = std::vector<std::string>;
 statement_facts setting(setting_change change, std::string name = {})
 {
     statement_facts facts;
-    facts.kind = change == setting_change::discard_all ? statement_kind::discard : statement_kind::set;
+    facts.kind =
+        change == setting_change::discard_all ? statement_kind::discard : statement_kind::set;
     facts.change = change;
     facts.name = std::move(name);
     return facts;
@@ -67,7 +68,8 @@ TEST_CASE("SET SESSION AUTHORIZATION resets the role")
 {
     session_settings record;
     record.completed(setting(setting_change::set, "role"), "SET ROLE r", false);
-    record.completed(setting(setting_change::set, "session_authorization"), "SET SESSION AUTHORIZATION u", false);
+    record.completed(setting(setting_change::set, "session_authorization"),
+                     "SET SESSION AUTHORIZATION u", false);
     CHECK(record.statements_after(0) == texts{"SET SESSION AUTHORIZATION u"});
 }
 
