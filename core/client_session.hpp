@@ -145,7 +145,7 @@ private:
     bool has_state_at(int node);
     bool lose_link(server_link& link);
 
-    // session_units.cpp
+    // session_units.cpp, session_sending.cpp, session_log.cpp
     unit next_unit();
     unit next_extended();
     unit_item read_item(protocol::frame_header header, std::size_t at);
@@ -195,7 +195,7 @@ private:
     void note_own_value(std::span<const std::byte> body);
     void write_link(server_link& link, std::span<const std::byte> bytes);
 
-    // session_links.cpp
+    // session_links.cpp, session_opening.cpp, session_leaving.cpp
     server_link* link_to(int node);
     server_link* ready_link(int node);
     enum class readiness_of_link : std::uint8_t { ready, not_shareable, lost };
@@ -207,6 +207,18 @@ private:
     runtime::task<bool> take_turn(bool may_tell);
     runtime::task<opening> open_link(server_link& link, bool relays);
     runtime::task<opening> connect_link(server_link& link);
+    /// What to do after a message of a server during login.
+    enum class login_step : std::uint8_t {
+        go_on,
+        relay,       ///< Pass it to the client and its answer back.
+        relay_only,  ///< Pass it to the client, who has nothing to answer.
+        ready,
+        fail,
+    };
+    login_step on_login_message(server_link& link, char type, std::span<const std::byte> whole,
+                                bool relays, opening& outcome);
+    login_step on_challenge(server_link& link, std::span<const std::byte> body, bool relays,
+                            opening& outcome);
     runtime::task<opening> start_link(server_link& link, bool relays);
     runtime::task<bool> bring_settings(server_link& link);
     runtime::task<bool> join_transaction(server_link& link);

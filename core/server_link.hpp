@@ -65,9 +65,10 @@ public:
     std::uint32_t backend_pid = 0;
     std::vector<std::byte> cancel_secret;
     std::vector<std::pair<std::string, std::string>>
-        parameters;               ///< ParameterStatus of its login, in order.
-    char status = 'I';            ///< Of the last ReadyForQuery.
-    bool was_challenged = false;  ///< The server asked the client for a secret: never shared.
+        parameters;                 ///< ParameterStatus of its login, in order.
+    char status = 'I';              ///< Of the last ReadyForQuery.
+    bool is_authenticated = false;  ///< The server has said AuthenticationOk.
+    bool was_challenged = false;    ///< The server asked the client for a secret: never shared.
     bool is_message_cut =
         true;  ///< A message to the server was begun and not ended (or the login is not over).
     bool is_spoiled = false;  ///< Something on it can't be reset: to be closed, not pooled.

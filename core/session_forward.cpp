@@ -404,8 +404,7 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
         is_pinned_ = true;
         has_server_state_ = true;
     }
-    if (facts.takes_advisory_lock || facts.holds_cursor || facts.uses_sequence_state)
-        has_server_state_ = true;
+    if (facts.takes_advisory_lock || facts.holds_cursor) has_server_state_ = true;
     if (has_server_state_) state_node_ = link.node();
     if (facts.change != routing::setting_change::none) {
         settings_changed_ = true;
