@@ -168,6 +168,18 @@ void link_pool::drop_node(int node)
     }
 }
 
+void link_pool::drop_database(std::string_view database)
+{
+    link_list dropped;
+    const std::lock_guard guard{mutex_};
+    for (auto& [key, each] : pools_) {
+        if (each->database != database) continue;
+        for (auto& [node, links] : each->parked)
+            std::ranges::move(links, std::back_inserter(dropped));
+        each->parked.clear();
+    }
+}
+
 void link_pool::drop_all()
 {
     link_list dropped;

@@ -92,6 +92,8 @@ public:
     void expire(clock::time_point now, std::chrono::seconds life_time);
     /// Closes all parked links to a node that is down.
     void drop_node(int node);
+    /// Closes all parked links to a database, so that it can be dropped.
+    void drop_database(std::string_view database);
     /// Closes all parked links.
     void drop_all();
 

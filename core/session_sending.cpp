@@ -70,6 +70,8 @@ void client_session::note_sent(const routing::query_facts& facts)
 {
     if (routing::counts_as_write(facts, *home_.rules)) unit_writes_ = true;
     for (const auto& each : facts.statements) {
+        // Our own idle links must not keep it from being dropped (Pgpool-II: the same).
+        if (each.drops_database) home_.services.pool.drop_database(each.name);
         if (!each.is_read) unit_is_read_ = false;
         if (each.kind == statement_kind::commit ||
             each.kind == statement_kind::prepare_transaction ||

@@ -97,7 +97,9 @@ void session_settings::apply(const change& what)
     case setting_change::reset:
         // SET SESSION AUTHORIZATION also resets the role.
         if (what.name == "session_authorization") entries_.erase("role");
-        entries_[what.name] = {version_, what.sql};
+        // Each SET SESSION CHARACTERISTICS names some of them only: all are kept.
+        entries_[what.name == "session characteristics" ? what.sql : what.name] = {version_,
+                                                                                   what.sql};
         if (entries_.size() > entry_count_max) is_certain_ = false;
         return;
     }

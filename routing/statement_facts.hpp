@@ -27,9 +27,9 @@ enum class statement_kind : std::uint8_t {
     release_savepoint,
     rollback_to_savepoint,
     prepare_transaction,
-    commit_prepared,    // also ROLLBACK PREPARED
-    set,                // SET, SET LOCAL, RESET, RESET ALL: see session_effect
-    set_transaction,    // SET TRANSACTION, SET SESSION CHARACTERISTICS
+    commit_prepared,  // also ROLLBACK PREPARED
+    set,              // SET, SET LOCAL, RESET, RESET ALL: see session_effect
+    set_transaction,  // SET TRANSACTION, SET SESSION CHARACTERISTICS
     set_constraints,
     show,
     discard,
@@ -46,7 +46,7 @@ enum class statement_kind : std::uint8_t {
     load,
     maintenance,  // VACUUM, ANALYZE, CLUSTER, REINDEX, CHECKPOINT, REFRESH ...
     ddl,
-    pool_show,   // SHOW POOL_*: `name` holds the lower-case command name, e.g. pool_nodes
+    pool_show,     // SHOW POOL_*: `name` holds the lower-case command name, e.g. pool_nodes
     pgpool_show,   // PGPOOL SHOW x: `name` holds the argument, folded ("all" for ALL)
     pgpool_set,    // PGPOOL SET x TO value: `name` and `value`; DEFAULT gives no value
     pgpool_reset,  // PGPOOL RESET x: `name`
@@ -82,27 +82,34 @@ struct statement_facts {
     statement_class stats_class = statement_class::other;
     routing::destination destination = routing::destination::primary;
 
-    bool is_read = false;    ///< Proven to change nothing by its text: a unit or transaction of these needs no primary.
+    bool is_read = false;  ///< Proven to change nothing by its text: a unit or transaction of these
+                           ///< needs no primary.
     bool counts_as_write = true;  ///< Makes a transaction "writing" (routing.md, section 5).
 
     // Session effects. A true flag means that the text may have it.
     setting_change change = setting_change::none;
-    std::string name;   ///< Of the setting (folded to lower case; "role", "session_authorization"), or see the kinds.
+    std::string name;   ///< Of the setting (folded to lower case; "role", "session_authorization"),
+                        ///< or see the kinds.
     std::string value;  ///< For pgpool_set.
+    bool drops_database = false;  ///< DROP DATABASE: `name` is the database.
     bool has_value = false;
-    bool creates_temp = false;       ///< Creates a temporary table, view or sequence.
-    bool calls_set_config = false;   ///< set_config(): a setting may change inside a SELECT.
+    bool creates_temp = false;      ///< Creates a temporary table, view or sequence.
+    bool calls_set_config = false;  ///< set_config(): a setting may change inside a SELECT.
     bool takes_advisory_lock = false;
-    bool holds_cursor = false;       ///< DECLARE ... WITH HOLD.
-    bool effects_unknown = false;    ///< May have session effects that the text does not show (DO, CALL, unparsed ...).
-    bool uses_sequence_state = false;  ///< nextval, setval, currval, lastval: what currval answers is session state.
+    bool holds_cursor = false;  ///< DECLARE ... WITH HOLD.
+    bool effects_unknown =
+        false;  ///< May have session effects that the text does not show (DO, CALL, unparsed ...).
+    bool uses_sequence_state =
+        false;  ///< nextval, setval, currval, lastval: what currval answers is session state.
 
     // What keeps a read from being balanced; also the reason that decide() names.
-    bool has_row_lock = false;            ///< FOR UPDATE, NO KEY UPDATE, SHARE, KEY SHARE, at any depth.
-    bool has_into = false;                ///< SELECT ... INTO.
-    bool has_modifying_with = false;      ///< INSERT, UPDATE, DELETE or MERGE inside a WITH, at any depth.
+    bool has_row_lock = false;  ///< FOR UPDATE, NO KEY UPDATE, SHARE, KEY SHARE, at any depth.
+    bool has_into = false;      ///< SELECT ... INTO.
+    bool has_modifying_with =
+        false;  ///< INSERT, UPDATE, DELETE or MERGE inside a WITH, at any depth.
     bool calls_writing_function = false;  ///< A builtin function that is not known as read-only.
-    bool calls_unknown_function = false;  ///< A function that is no builtin: only the catalog could tell.
+    bool calls_unknown_function =
+        false;  ///< A function that is no builtin: only the catalog could tell.
     bool reads_system_catalog = false;
     bool reads_temp_schema = false;  ///< Names a relation as pg_temp.x.
 
@@ -113,26 +120,33 @@ struct statement_facts {
     bool begin_deferrable = false;
     bool chain = false;  ///< COMMIT/ROLLBACK AND CHAIN.
 
-    // Where the statement stands in the text. Zero length: the whole text (facts of a normalised key never have one).
+    // Where the statement stands in the text. Zero length: the whole text (facts of a normalised
+    // key never have one).
     std::uint32_t text_offset = 0;
     std::uint32_t text_length = 0;
 
-    std::vector<std::string> relations;  ///< Names as written, schema.name where qualified, quotes removed.
+    std::vector<std::string>
+        relations;  ///< Names as written, schema.name where qualified, quotes removed.
     std::vector<std::string> functions;  ///< Same form.
 };
 
-/// What one Query or Parse text tells: its statements in order. Immutable and shared between sessions of one worker.
+/// What one Query or Parse text tells: its statements in order. Immutable and shared between
+/// sessions of one worker.
 struct query_facts {
-    std::vector<statement_facts> statements;  ///< At least one; a text without any holds one `empty`.
+    std::vector<statement_facts>
+        statements;  ///< At least one; a text without any holds one `empty`.
     bool is_parsed = false;
     /// False: the facts hold for every text that differs from this one in literals only.
     bool depends_on_literals = true;
 
-    // For the text rule of routing.md, section 4.1; the first character counts, not the first token.
+    // For the text rule of routing.md, section 4.1; the first character counts, not the first
+    // token.
     bool starts_with_blank = false;
-    bool starts_like_read = true;  ///< After blanks comes one of s S w W t T ( ; or the end of the text.
+    bool starts_like_read =
+        true;  ///< After blanks comes one of s S w W t T ( ; or the end of the text.
 
-    bool matches_query_pattern = false;  ///< Of primary_routing_query_pattern_list; set by fact_cache only.
+    bool matches_query_pattern =
+        false;  ///< Of primary_routing_query_pattern_list; set by fact_cache only.
 
     bool is_multi() const { return statements.size() > 1; }
     const statement_facts& first() const { return statements.front(); }

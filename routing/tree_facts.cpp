@@ -350,6 +350,12 @@ void statement_reader::classify(std::string_view type, const object& node)
         break;
     case sk::show: facts_.name = text(node, "name"); break;
     case sk::execute: facts_.name = text(node, "name"); break;
+    case sk::ddl:
+        if (type == "DropdbStmt") {
+            facts_.drops_database = true;
+            facts_.name = text(node, "dbname");
+        }
+        break;
     case sk::deallocate:
         facts_.name = text(node, "name");
         if (facts_.name.empty()) facts_.destination = destination::all;

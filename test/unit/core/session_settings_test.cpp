@@ -84,6 +84,18 @@ TEST_CASE("DISCARD ALL begins the record anew, and older links need it too")
     CHECK(record.statements_after(record.version()).empty());
 }
 
+TEST_CASE("Every SET SESSION CHARACTERISTICS is kept, since each names only some")
+{
+    session_settings record;
+    const std::string first =
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ";
+    const std::string second = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
+    record.completed(setting(setting_change::set, "session characteristics"), first, false);
+    record.completed(setting(setting_change::set, "session characteristics"), second, false);
+    record.committed();
+    CHECK(record.statements_after(0) == texts{first, second});
+}
+
 TEST_CASE("SET LOCAL leaves no record")
 {
     session_settings record;

@@ -442,3 +442,11 @@ TEST_CASE("Analyzers work side by side, one for each thread")
     for (auto& thread : threads) thread.join();
     CHECK(wrong == 0);
 }
+
+TEST_CASE("DROP DATABASE names the database, so that our own idle links leave it")
+{
+    const auto facts = pgtorii::routing::analyze("DROP DATABASE IF EXISTS \"Some Where\"", {});
+    CHECK(facts->first().drops_database);
+    CHECK(facts->first().name == "Some Where");
+    CHECK_FALSE(pgtorii::routing::analyze("DROP TABLE t", {})->first().drops_database);
+}
