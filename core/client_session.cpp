@@ -93,11 +93,11 @@ void client_session::note(std::uint32_t events)
     if (events & event_deadline) deadline_has_passed_ = true;
     if (events & event_pause) pause_has_passed_ = true;
     if (events & event_client_in && !client_is_gone_) {
-        if (input_.has_room()) {
-            read_client(input_.size() + 1);
-        } else if (client_.has_hung_up()) {
-            client_is_gone_ = true;
+        // Once more after a read that came short only if the peer has closed: its end has no edge
+        // of its own.
+        while (client_.is_readable() && input_.has_room() && read_client(input_.size() + 1)) {
         }
+        if (!input_.has_room() && client_.has_hung_up()) client_is_gone_ = true;
     }
 }
 

@@ -131,6 +131,7 @@ private:
     runtime::task<bool> log_in();
     runtime::task<bool> read_startup(protocol::startup_result& asked);
     runtime::task<bool> log_in_at_server();
+    runtime::task<bool> open_login_link();
     void serve_cancel_request(std::span<const std::byte> key, std::uint32_t pid);
     void send_welcome(const welcome& told);
     runtime::task<bool> relay_challenge(server_link& link, std::span<const std::byte> challenge,
@@ -203,6 +204,7 @@ private:
     runtime::task<opening> obtain_link(int node);
     runtime::task<readiness_of_link> bring_state(server_link& link);
     bool give_way(route& way, const opening& outcome);
+    void avoid(int node);
     void tell_not_served(const protocol::pg_error& otherwise);
     runtime::task<bool> take_turn(bool may_tell);
     runtime::task<opening> open_link(server_link& link, bool relays);

@@ -131,12 +131,20 @@ task<opening> client_session::obtain_link(int node)
     outcome = co_await open_link(link, false);
     if (outcome.what == opening::outcome::ready) co_return outcome;
     drop_link(link);
-    if (outcome.what == opening::outcome::unreachable) home_.services.report_trouble(node);
     if (outcome.what != opening::outcome::abandoned) {
         log(config::message_level::warning,
             fmt::format("failed to create a backend {} connection", node), outcome.error.message);
     }
     co_return outcome;
+}
+
+/// A node was found unreachable: not again while the view is the same.
+void client_session::avoid(int node)
+{
+    home_.services.report_trouble(node);
+    if (avoided_epoch_ != home_.view->epoch) avoided_nodes_.clear();
+    avoided_epoch_ = home_.view->epoch;
+    avoided_nodes_.push_back(node);
 }
 
 /// The link of `way` can't be had. Finds another way: false when there is none, and the client has
@@ -147,9 +155,7 @@ bool client_session::give_way(route& way, const opening& outcome)
     const bool is_reader = way.node != main_node();
     const bool has_transaction = transaction_status_ != 'I';
     if (is_reader || !has_transaction) {
-        if (avoided_epoch_ != home_.view->epoch) avoided_nodes_.clear();
-        avoided_epoch_ = home_.view->epoch;
-        avoided_nodes_.push_back(way.node);
+        avoid(way.node);
     }
     if (is_reader) {
         way = resolve({routing::target::primary, routing::reason::no_standby});

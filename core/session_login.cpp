@@ -15,8 +15,10 @@ using runtime::task;
 namespace {
 
 constexpr std::uint32_t password_bytes_max = 65536;
-/// A login waits so long for a primary.
+/// A login waits so long for a primary before it tries the main node.
 constexpr std::chrono::seconds primary_wait_limit{5};
+/// And so long in all, when authentication_timeout is longer.
+constexpr std::chrono::seconds login_wait_limit{30};
 
 protocol::pg_error no_server_error()
 {
@@ -151,34 +153,8 @@ task<bool> client_session::log_in_at_server()
         }
         co_return false;
     }
-    // Right after the start the servers are still being asked. Without a primary the main node lets
-    // clients in, who can read there.
-    const bool has_primary = co_await wait_for_primary(home_.loop.now() + primary_wait_limit);
-    const int node = has_primary ? home_.view->primary : home_.view->main_node();
-    if (node < 0) {
-        if (!is_over()) send_fatal(no_server_error());
-        co_return false;
-    }
-    auto link = home_.services.pool.make(pool_, node);
-    auto& opened = *link;
-    links_.push_back(std::move(link));
-    const auto outcome = co_await open_link(opened, true);
-    switch (outcome.what) {
-    case opening::outcome::ready: break;
-    case opening::outcome::abandoned:
-        if (deadline_has_passed_ && !is_over()) {
-            send_fatal({.sqlstate = "57014", .message = "canceling authentication due to timeout"});
-        }
-        co_return false;
-    case opening::outcome::unreachable:
-        home_.services.report_trouble(node);
-        send_fatal({.sqlstate = "57P03",
-                    .message = fmt::format("failed to create a backend {} connection", node),
-                    .detail = outcome.error.message});
-        co_return false;
-    case opening::outcome::challenged:
-    case opening::outcome::refused: send_fatal(outcome.error); co_return false;
-    }
+    if (!co_await open_login_link()) co_return false;
+    auto& opened = *links_.back();
     auto told = std::make_shared<welcome>(welcome{opened.parameters});
     send_welcome(*told);
     is_exclusive_ = opened.was_challenged;
@@ -194,6 +170,46 @@ task<bool> client_session::log_in_at_server()
         }
     }
     co_return !is_over();
+}
+
+/// The link of a login, to the primary; right after the start, and while a failover is under way,
+/// that is waited for. Without a primary the main node lets clients in, who can read there. False:
+/// the client has been told.
+task<bool> client_session::open_login_link()
+{
+    const auto give_up = home_.loop.now() + login_wait_limit;
+    for (;;) {
+        const bool has_primary =
+            co_await wait_for_primary(std::min(give_up, home_.loop.now() + primary_wait_limit));
+        if (is_over()) co_return false;
+        const int node = has_primary ? home_.view->primary : home_.view->main_node();
+        opening outcome;
+        if (node >= 0) {
+            links_.push_back(home_.services.pool.make(pool_, node));
+            outcome = co_await open_link(*links_.back(), true);
+            if (outcome.what == opening::outcome::ready) co_return true;
+            drop_link(*links_.back());
+        }
+        if (is_over()) co_return false;
+        if (deadline_has_passed_) {
+            send_fatal({.sqlstate = "57014", .message = "canceling authentication due to timeout"});
+            co_return false;
+        }
+        if (outcome.what == opening::outcome::challenged ||
+            outcome.what == opening::outcome::refused) {
+            send_fatal(outcome.error);
+            co_return false;
+        }
+        if (node >= 0) avoid(node);
+        if (home_.loop.now() < give_up && outcome.what == opening::outcome::unreachable) continue;
+        send_fatal(node < 0
+                       ? no_server_error()
+                       : protocol::pg_error{.sqlstate = "57P03",
+                                            .message = fmt::format(
+                                                "failed to create a backend {} connection", node),
+                                            .detail = outcome.error.message});
+        co_return false;
+    }
 }
 
 /// AuthenticationOk (unless the server's own was relayed), ParameterStatus, the session's cancel

@@ -234,6 +234,7 @@ void client_session::expect_item(server_link& link, const unit_item& item)
         link.ledger.expect(expected_kind::bind);
         break;
     case 'D':
+        log_node_statement(link, {}, "D message");
         link.ledger.expect(item.names_portal ? expected_kind::describe_portal
                                              : expected_kind::describe_statement);
         break;
@@ -254,6 +255,7 @@ void client_session::expect_item(server_link& link, const unit_item& item)
                            static_cast<std::uint32_t>(unit_executes_.size() - 1));
         break;
     case 'C':
+        log_node_statement(link, {}, "C message");
         unit_closes_.push_back(item.names_portal ? nullptr : item.statement);
         link.ledger.expect(expected_kind::close,
                            static_cast<std::uint32_t>(unit_closes_.size() - 1));

@@ -76,7 +76,7 @@ def test_a_transaction_left_open_is_rolled_back_and_its_link_reused(cluster):
 
 
 def test_reset_queries_are_the_configured_ones(cluster):
-    with Gate(cluster, **ONE_PLACE, reset_query_list="ABORT; SET work_mem TO '9MB'") as gate:
+    with Gate(cluster, **ONE_PLACE, weights=(0, 1, 0), reset_query_list="ABORT; SET work_mem TO '9MB'") as gate:
         pids(gate)
         with gate.session() as own:
             assert own.one("SELECT current_setting('work_mem')") == "9MB"
