@@ -170,7 +170,7 @@ private:
     void note_sent(const routing::query_facts& facts);
     void answer_locally(const unit& what);
     void skip_unit(const unit& what);
-    void log_client_messages(const unit& what);
+    void log_client_messages(std::span<const std::byte> bytes) const;
     void log_client_message(char type, std::span<const std::byte> body) const;
     void log_node_statement(const server_link& link, std::string_view prefix,
                             std::string_view text);

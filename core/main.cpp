@@ -5,6 +5,7 @@
 #include "config/load.hpp"
 #include "config/reload.hpp"
 #include "config/sample.hpp"
+#include "config/unserved.hpp"
 #include "core/command_line.hpp"
 #include "core/daemon.hpp"
 #include "core/gate.hpp"
@@ -13,7 +14,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
+#include <iterator>
 #include <optional>
 #include <span>
 
@@ -31,19 +34,28 @@ void say(message_level level, std::string_view message, std::string_view hint = 
     runtime::log::write(level, {}, {.message = message, .hint = hint});
 }
 
-void say(const config::diagnostic& what)
+void say(const config::diagnostic& what, message_level level_of_errors)
 {
-    const auto level = what.level == config::severity::error     ? message_level::fatal
+    const auto level = what.level == config::severity::error     ? level_of_errors
                        : what.level == config::severity::warning ? message_level::warning
                                                                  : message_level::notice;
     say(level, to_text(what));
 }
 
-/// The settings of the file. Null: it can't be used, and every reason has been told.
-std::shared_ptr<config::settings> load(const core::command_line& call)
+config::load_outcome read_config(const core::command_line& call)
 {
     auto outcome = config::load_file(call.config_file);
-    for (const auto& each : outcome.diagnostics) say(each);
+    auto unserved = config::find_unserved(outcome.values, call.config_file);
+    if (!outcome.has_errors()) std::ranges::move(unserved, std::back_inserter(outcome.diagnostics));
+    return outcome;
+}
+
+/// The settings of the file. Null: it can't be used, and every reason has been told.
+std::shared_ptr<config::settings> load(const core::command_line& call,
+                                       message_level level_of_errors = message_level::fatal)
+{
+    auto outcome = read_config(call);
+    for (const auto& each : outcome.diagnostics) say(each, level_of_errors);
     if (outcome.has_errors()) return nullptr;
     auto values = std::make_shared<config::settings>(std::move(outcome.values));
     if (call.is_debug && values->log_min_messages > message_level::debug1) {
@@ -55,7 +67,7 @@ std::shared_ptr<config::settings> load(const core::command_line& call)
 /// What of the changed file takes effect now; with an error in it nothing does.
 core::settings_ptr load_again(const core::command_line& call, const config::settings& running)
 {
-    const auto fresh = load(call);
+    const auto fresh = load(call, message_level::warning);
     if (!fresh) {
         say(message_level::warning,
             "the configuration was not reloaded: the running values stay in effect");
@@ -105,8 +117,7 @@ int run(const core::command_line& call, const std::string& program)
     case core::verb::version: std::cerr << core::version_text(); return 0;
     case core::verb::print_sample_config: std::cout << config::sample_config(); return 0;
     case core::verb::check_config: {
-        const auto report =
-            config::report_of(config::load_file(call.config_file), call.config_file);
+        const auto report = config::report_of(read_config(call), call.config_file);
         std::cout << report.text;
         return report.exit_status;
     }

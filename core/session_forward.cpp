@@ -217,6 +217,7 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
     home_.services.counters.count_error(link.node(), fields.severity_or_empty());
     if (is_ours && what.kind != protocol::expected_kind::parse) {
         own_work_failed_ = true;
+        own_work_value_ = fields.message.value_or(std::string_view{});
         return false;
     }
     if (what.is_fatal) {
@@ -363,6 +364,7 @@ void client_session::on_completed(server_link& link, const protocol::step& what,
 void client_session::apply_effects(server_link& link, const routing::statement_facts& facts,
                                    std::string_view text, std::string_view tag)
 {
+    bool makes_state = false;  // that only this server has
     switch (facts.kind) {
     case statement_kind::commit:
     case statement_kind::prepare_transaction:
@@ -381,7 +383,7 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
     case statement_kind::savepoint: transaction_shareable_ = false; break;
     case statement_kind::listen:
     case statement_kind::prepare:
-    case statement_kind::load: has_server_state_ = true; break;
+    case statement_kind::load: makes_state = true; break;
     case statement_kind::deallocate:
         if (facts.name.empty() || facts.name == "all") {
             prepared_.clear();
@@ -402,10 +404,13 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
     }
     if (facts.creates_temp || facts.calls_set_config || facts.effects_unknown) {
         is_pinned_ = true;
-        has_server_state_ = true;
+        makes_state = true;
     }
-    if (facts.takes_advisory_lock || facts.holds_cursor) has_server_state_ = true;
-    if (has_server_state_) state_node_ = link.node();
+    if (facts.takes_advisory_lock || facts.holds_cursor) makes_state = true;
+    if (makes_state) {
+        has_server_state_ = true;
+        state_node_ = link.node();
+    }
     if (facts.change != routing::setting_change::none) {
         settings_changed_ = true;
         transaction_shareable_ = false;  // a reader would not have it
@@ -473,6 +478,7 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
     switch (header.type) {
     case 'X': client_is_gone_ = true; return false;
     case 'd': {
+        if (settings_->log_client_messages) log_client_messages(present);
         // All the COPY data that is there at once.
         auto run = there;
         while (const auto next =
@@ -491,6 +497,7 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
     }
     case 'c':
     case 'f':
+        if (settings_->log_client_messages && is_whole) log_client_messages(present.first(there));
         link.ledger.copy_ended();
         if (is_query_unit_) is_open_ended_ = !is_whole;
         break;

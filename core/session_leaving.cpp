@@ -4,6 +4,8 @@
 
 #include "protocol/message.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -117,7 +119,17 @@ task<> client_session::give_back_links()
                 const bool is_abort = statement == "ABORT" || statement == "abort";
                 if (is_abort && link.status == 'I') continue;
                 if (!is_clean) break;
+                log_node_statement(link, {}, statement);
+                home_.services.counters.count(link.node(), routing::statement_class::other);
                 is_clean = co_await run_own(link, statement) && !deadline_has_passed_;
+                if (!is_clean && !is_ending_) {
+                    log(config::message_level::warning,
+                        fmt::format("reset query \"{}\" failed on server {}: the connection is "
+                                    "closed instead of "
+                                    "being used again",
+                                    statement, link.node()),
+                        own_work_value_);
+                }
             }
             deadline_.disarm();
         }

@@ -9,9 +9,9 @@
 
 namespace pgtorii::core {
 
-void client_session::log_client_messages(const unit& what)
+/// Those of `bytes` that are there as a whole.
+void client_session::log_client_messages(std::span<const std::byte> bytes) const
 {
-    const auto bytes = input_.bytes().first(what.bytes);
     for (std::size_t at = 0; at < bytes.size();) {
         const auto header = protocol::peek_header(bytes.subspan(at));
         if (!header) return;

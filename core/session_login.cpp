@@ -98,6 +98,8 @@ task<bool> client_session::read_startup(protocol::startup_result& asked)
             co_return false;
         case kind::direct_tls: co_return false;
         case kind::refused:
+            log(config::message_level::log, packet.error.message,
+                fmt::format("start-up packet from host={} port={}", peer_host_, peer_port_));
             if (packet.is_before_v3) {
                 home_.replies.error_response_before_v3(packet.error);
                 send_replies();
@@ -197,6 +199,8 @@ task<bool> client_session::open_login_link()
         }
         if (outcome.what == opening::outcome::challenged ||
             outcome.what == opening::outcome::refused) {
+            log(config::message_level::log, outcome.error.message,
+                fmt::format("login from host={} port={}", peer_host_, peer_port_));
             send_fatal(outcome.error);
             co_return false;
         }

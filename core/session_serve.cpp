@@ -29,13 +29,17 @@ task<> client_session::serve()
             flush_client();
             if (!on_idle_events()) co_return;
         }
-        if (what.what == unit::kind::terminate || what.what == unit::kind::broken) co_return;
+        if (what.what == unit::kind::terminate) {
+            if (settings_->log_client_messages) log_client_message('X', {});
+            co_return;
+        }
+        if (what.what == unit::kind::broken) co_return;
         // A request that came too late for the last unit is not for this one.
         cancel_is_requested_ = false;
         settings_ = home_.settings;  // a reload takes effect between statements
 
         auto way = route_unit(what);
-        if (settings_->log_client_messages) log_client_messages(what);
+        if (settings_->log_client_messages) log_client_messages(input_.bytes().first(what.bytes));
         if (way.why.target == routing::target::local) {
             answer_locally(what);
             continue;

@@ -155,7 +155,7 @@ const routing::query_facts_ptr& client_session::analyze(std::string_view sql)
 client_session::route client_session::resolve(routing::decision why)
 {
     route way{.node = main_node(), .why = why};
-    if (is_exclusive_) way.why.target = target::primary;
+    if (is_exclusive_ && way.why.target == target::balanced) way.why.target = target::primary;
     if (way.why.target != target::balanced) return way;
     if (avoided_epoch_ != home_.view->epoch) avoided_nodes_.clear();
     const auto is_fit = [this](int node) {

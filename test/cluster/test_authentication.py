@@ -145,3 +145,13 @@ def test_cancel_works_in_a_proven_session(cluster):
             own.connection.cancel()
         harness.run_in_parallel(lambda: own.fails("57014", "SELECT pg_sleep(600)"), cancel_it)
         assert own.one("SELECT 1") == 1
+
+
+def test_own_commands_work_in_a_proven_session(cluster):
+    with Gate(cluster) as gate:
+        for role in METHODS.values():
+            with wire.Wire(gate.port) as client:
+                assert client.prove("right", user=role, database="postgres").status == "I"
+                assert client.query("SHOW POOL_VERSION").one.startswith("4.7.2")
+                assert len(client.query("SHOW POOL_NODES").rows) == 2
+                assert client.query("SELECT current_user").one == role

@@ -2,6 +2,7 @@
 
 import itertools
 
+import wire
 from gate import Gate
 from wire import SYNC, bind, close_statement, describe_statement, execute, parse
 
@@ -274,3 +275,16 @@ def test_discard_all_resets_settings_everywhere(cluster):
         own.run("RESET ALL")
         own.fails("42P01", STANDBY)
         own.fails("42P01", PRIMARY)
+
+
+def test_state_on_the_primary_outlives_reads_elsewhere(cluster):
+    """LISTEN and its like are on the primary; reads on a standby, in whatever form, do not move them."""
+    with Gate(cluster) as gate:
+        for made in ("LISTEN news", "PREPARE p AS SELECT 1", "SELECT pg_advisory_lock(1)",
+                     "BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT 1; COMMIT"):
+            with gate.wire() as client:
+                assert "E" not in client.query(made).kinds, made
+                assert "E" not in client.query("COPY (SELECT 1) TO STDOUT").kinds, made
+                assert client.ask(wire.ask("SELECT 42")).one == "42", made
+                assert client.query("UPDATE t SET i = i").status == "I", made
+                assert client.ask(wire.ask("SELECT 43 FROM pg_class LIMIT 1")).one == "43", made
