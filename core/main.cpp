@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <iterator>
 #include <optional>
@@ -117,7 +118,13 @@ int run(const core::command_line& call, const std::string& program)
     case core::verb::version: std::cerr << core::version_text(); return 0;
     case core::verb::print_sample_config: std::cout << config::sample_config(); return 0;
     case core::verb::check_config: {
-        const auto report = config::report_of(read_config(call), call.config_file);
+        auto outcome = read_config(call);
+        // At a start a missing file is Pgpool-II's warning; who asks for a check wants that file.
+        if (!std::filesystem::exists(call.config_file)) {
+            outcome.diagnostics.push_back({config::severity::error, call.config_file, 0,
+                                           "there is no such file", "Name it with -f."});
+        }
+        const auto report = config::report_of(outcome, call.config_file);
         std::cout << report.text;
         return report.exit_status;
     }
