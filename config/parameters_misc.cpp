@@ -148,6 +148,52 @@ constexpr parameter pgtorii_rows[] = {
                                            "limit to the open files that the system allows.")
         .at_reload()
         .ours(),
+    row<&settings::causal_reads>(
+        "causal_reads", "off",
+        "Reads see what was written before: by the same session (session), or through this process "
+        "(global). Standbys serve only what they have replayed.")
+        .at_reload()
+        .ours(),
+    row<&settings::causal_reads_poll>(
+        "causal_reads_poll", "10ms",
+        "How often servers are asked for their WAL positions while a causal read needs them.")
+        .range(1, 10000)
+        .at_reload()
+        .ours(),
+    row<&settings::causal_reads_timeout>(
+        "causal_reads_timeout", "100ms",
+        "Longest wait of a causal read for a standby that has replayed what it must see; then the "
+        "primary serves it. 0 does not wait.")
+        .range(0, 3600000)
+        .at_reload()
+        .ours(),
+    row<&settings::repair_bytes_max>(
+        "repair_bytes_max", "64kB",
+        "A read that a standby refuses because it writes (SQLSTATE 25006) is run again on the "
+        "primary when its messages are not longer than this; 0 turns that off.")
+        .in(unit::bytes)
+        .range(0, 16777216)
+        .at_reload()
+        .ours(),
+    row<&settings::repair_memory_size>(
+        "repair_memory_size", "1000",
+        "Statements that were found to write by a standby's refusal and are remembered as writes.")
+        .range(0, 1000000)
+        .at_reload()
+        .ours(),
+    row<&settings::repair_memory_expire>(
+        "repair_memory_expire", "1h",
+        "How long a statement is remembered as a write after a standby has refused it; 0 is for "
+        "ever.")
+        .at_reload()
+        .ours(),
+    row<&settings::catalog_wait_timeout>(
+        "catalog_wait_timeout", "1s",
+        "Longest wait of a statement for the catalog's answer about the names in it; then it goes "
+        "to the primary.")
+        .range(0, 60000)
+        .at_reload()
+        .ours(),
 };
 
 constexpr section misc_sections[] = {

@@ -77,6 +77,7 @@ enum class write_effect : std::uint8_t {
 enum class delay_logging : std::uint8_t { always, if_over_threshold, none };
 enum class lifecheck : std::uint8_t { query, heartbeat, external };
 enum class cache_store : std::uint8_t { shmem, memcached };
+enum class causality : std::uint8_t { off, session, global };
 enum class temp_table_check : std::uint8_t { catalog, trace, none };
 enum class catalog_node : std::uint8_t { primary, load_balance_node };
 
@@ -364,6 +365,13 @@ struct settings {
     std::int64_t analyze_bytes_max{};  ///< Longer texts are not parsed.
     std::int64_t fact_cache_size{};    ///< Of each worker, for facts of statements.
     int max_client_connections{};      ///< Zero: as many as there are file descriptors.
+    causality causal_reads{};
+    std::chrono::milliseconds causal_reads_poll{};
+    std::chrono::milliseconds causal_reads_timeout{};
+    std::int64_t repair_bytes_max{};  ///< Zero: no repair.
+    int repair_memory_size{};         ///< Statements.
+    std::chrono::seconds repair_memory_expire{};  ///< Zero: never.
+    std::chrono::milliseconds catalog_wait_timeout{};
 };
 
 }  // namespace pgtorii::config

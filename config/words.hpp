@@ -82,6 +82,11 @@ inline constexpr word cache_stores[] = {
     named("shmem", cache_store::shmem),
     named("memcached", cache_store::memcached),
 };
+inline constexpr word causalities[] = {
+    named("off", causality::off),
+    named("session", causality::session),
+    named("global", causality::global),
+};
 inline constexpr word temp_table_checks[] = {
     named("catalog", temp_table_check::catalog), named("on", temp_table_check::catalog, true),
     named("trace", temp_table_check::trace),     named("none", temp_table_check::none),
@@ -120,6 +125,8 @@ consteval std::span<const word> words_of()
         return word_lists::lifechecks;
     else if constexpr (std::is_same_v<Enum, cache_store>)
         return word_lists::cache_stores;
+    else if constexpr (std::is_same_v<Enum, causality>)
+        return word_lists::causalities;
     else if constexpr (std::is_same_v<Enum, temp_table_check>)
         return word_lists::temp_table_checks;
     else

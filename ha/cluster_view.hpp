@@ -48,6 +48,9 @@ struct node_view {
     std::uint64_t replay_lsn = 0;
     std::int64_t replication_delay =
         0;  ///< Bytes behind the primary's last known position; 0 for the primary.
+    std::chrono::microseconds replication_delay_time{
+        0};  ///< The same as time, where it is measured (delay_threshold_by_time, the command).
+    std::uint32_t timeline = 0;  ///< The one that it writes or replays; 0: not known.
     std::chrono::system_clock::time_point last_status_change{};
 
     /// Pgpool-II's "valid": a session may open links to it.

@@ -124,6 +124,14 @@ std::string_view text_of(reason why)
     case reason::transaction_not_shared: return "the transaction stays on the primary";
     case reason::session_pinned: return "the session has state that only one server connection has";
     case reason::replication_delay: return "the standby is too far behind";
+    case reason::catalog_unknown: return "the catalog has not answered for the names in the query";
+    case reason::unlogged_table: return "the query reads an unlogged table";
+    case reason::table_written: return "the transaction has written a table that the query reads";
+    case reason::transaction_ddl: return "the transaction has changed the schema";
+    case reason::prepared_unknown: return "the prepared statement is not known to the session";
+    case reason::not_replayed: return "no standby has replayed what was written before";
+    case reason::portal_place: return "a portal is where it was bound";
+    case reason::remembered_write: return "a standby has refused this statement before";
     case reason::local_command: return "answered by pgtorii itself";
     }
     return "unknown";

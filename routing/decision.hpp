@@ -1,6 +1,7 @@
 #pragma once
 
 #include "ha/cluster_view.hpp"
+#include "routing/catalog_facts.hpp"
 #include "routing/statement_facts.hpp"
 
 #include <cstdint>
@@ -38,6 +39,14 @@ enum class reason : std::uint8_t {
     transaction_not_shared,  // the session keeps this transaction on the primary
     session_pinned,          // session state that only the primary's link has
     replication_delay,
+    catalog_unknown,         // the catalog has not been asked for the text's names, or gave no answer
+    unlogged_table,
+    table_written,           // dml_adaptive: the transaction has written a table that this reads
+    transaction_ddl,         // DDL in this transaction: the rest of it sees what only the primary has
+    prepared_unknown,        // EXECUTE of a statement that the session doesn't know
+    not_replayed,            // causal reads: no standby has replayed what was written
+    portal_place,            // a portal is where it was bound
+    remembered_write,        // repair: a standby has refused this text before
     local_command,
 };
 
@@ -58,6 +67,11 @@ struct session_traits {
     bool session_written = false;        ///< Any write since the session began.
     bool session_transaction_written = false;  ///< A write inside an explicit transaction since the session began.
     bool session_pinned = false;         ///< Temporary tables, set_config and other state that only one link has.
+    bool transaction_has_ddl = false;  ///< DDL was seen in this transaction.
+    /// What the catalog says of this text's names; null: not known (yet).
+    const catalog_facts* catalog = nullptr;
+    /// Of EXECUTE: the facts of the PREPARE that made it; null: not known.
+    const query_facts* prepared = nullptr;
     bool is_extended = false;  ///< The text came in a Parse: SHOW POOL_x and PGPOOL are not ours there.
     int balanced_node = -1;    ///< The session's load balance node, or -1: none chosen yet.
 };
