@@ -69,6 +69,10 @@ private:
     static constexpr std::uint64_t unknown_statement = 0;
     /// How much of a long Bind or Parse is looked at for names.
     static constexpr std::size_t name_bytes_max = 4096;
+    /// Nothing more is read from a client while its link has this much to send.
+    static constexpr std::size_t output_bytes_max = 64 * 1024;
+    /// Nor while the server owes so many replies.
+    static constexpr std::size_t ledger_size_max = 50'000;
 
     enum event : std::uint32_t {
         event_client_in = 1,
@@ -92,6 +96,8 @@ private:
             0;  ///< In the input buffer. Of a unit that is not whole: what is there of it.
         bool is_whole =
             true;  ///< Else the rest streams on while it is served; the primary serves it.
+        bool has_end = true;  ///< Of an extended one: its Sync is here. Else it is a segment: up to
+                              ///< a Flush, or to where another server has to serve.
     };
 
     /// One message of an extended unit.
@@ -103,8 +109,29 @@ private:
         std::uint32_t name_bytes = 0;  ///< Length of the name of the statement (P, D, C) or portal
                                        ///< (B, E): zero is unnamed.
         bool names_portal = false;
+        bool is_lost_portal = false;  ///< The unnamed portal, which is not open.
+        // Valid while it is read.
+        std::string_view name;            ///< Of the portal, or of what is closed.
+        std::string_view statement_name;  ///< That a Bind or Describe names.
         prepared_ptr statement;  ///< Null: not known here; the server will say so.
         prepared_ptr conflict;   ///< Of a Parse: the statement that has its name already.
+    };
+
+    /// A portal of the client, and the server that has it.
+    struct portal {
+        prepared_ptr statement;
+        int node = portal_unplaced;
+        bool is_open = false;
+    };
+    /// Bound in the segment that is being read: where is not decided yet.
+    static constexpr int portal_unplaced = -1;
+
+    /// Where an item, or a segment, may be served.
+    struct place {
+        enum class kind : std::uint8_t { anywhere, balanced, main, at_node };
+        kind what = kind::anywhere;
+        int node = -1;
+        routing::decision why{routing::target::balanced, routing::reason::read_balanced};
     };
 
     struct route {
@@ -139,32 +166,57 @@ private:
 
     // session_serve.cpp
     runtime::task<> serve();
-    route route_unit(const unit& what);
+    route route_unit(unit& what);
+    bool may_take_segment(const server_link& link) const;
+    runtime::task<server_link*> serve_segment(server_link& link);
+    bool must_wait(const route& way) const;
+    runtime::task<route> wait_to_route(unit& what);
+    runtime::task<bool> settle(server_link& link);
+    void abandon_unit();
     bool on_idle_events();
     bool has_readable_link() const;
     bool is_message_under_way() const;
     bool has_state_at(int node);
     bool lose_link(server_link& link);
 
-    // session_units.cpp, session_sending.cpp, session_log.cpp
+    // session_units.cpp, session_segments.cpp, session_sending.cpp, session_log.cpp
     unit next_unit();
     unit next_extended();
+    unit next_segment(const server_link& link);
     unit_item read_item(protocol::frame_header header, std::size_t at);
     unit_item read_item_head(protocol::frame_header header);
+    void apply_item(const unit_item& item);
+    portal* find_portal(std::string_view name);
+    void open_portal(std::string_view name, prepared_ptr statement);
+    void close_portal(std::string_view name);
+    void close_portals();
+    void place_portals(int node);
+    bool has_portal_away() const;
+    bool has_begun_on_main();
+    place place_of(const unit_item& item);
+    place place_of(const prepared_ptr& statement);
+    static bool narrow(place& segment, const place& wish);
+    prepared_ptr statement_named(std::string_view name) const;
     std::size_t whole_bytes() const;
     prepared_ptr statement_of(const protocol::parse_message& parse);
+    routing::decision judge(const routing::query_facts& facts, std::string_view sql,
+                            bool is_extended);
     route route_query(std::string_view sql);
-    route route_extended(unit what);
+    route route_extended(unit& what);
     route resolve(routing::decision why);
     routing::session_traits traits() const;
     const routing::query_facts_ptr& analyze(std::string_view sql);
-    void send_query(server_link& link, unit what);
-    void send_extended(server_link& link, unit what);
+    void send_unit(server_link& link, const unit& what);
+    void send_query(server_link& link, const unit& what, std::span<const std::byte> bytes);
+    void send_extended(server_link& link, std::span<const std::byte> bytes);
+    void note_query_within(std::span<const std::byte> bytes, bool is_whole);
+    void end_unit_elsewhere(const server_link* at);
     void expect_item(server_link& link, const unit_item& item);
     const prepared_statement* item_statement(const unit_item& item) const;
     bool needs_statement(const server_link& link, const unit_item& item) const;
-    bool needs_close(const server_link& link, const unit_item& item) const;
+    std::optional<std::string> stale_name(const server_link& link, const unit_item& item) const;
     void close_on_link(server_link& link, const std::string& name);
+    void prepare_place(server_link& link, const unit_item& item);
     void bring_statement(server_link& link, const prepared_statement& statement);
     void begin_unit();
     void note_sent(const routing::query_facts& facts);
@@ -175,6 +227,19 @@ private:
     void log_node_statement(const server_link& link, std::string_view prefix,
                             std::string_view text);
     void count_statements(const server_link& link, const routing::query_facts& facts);
+
+    // session_repair.cpp
+    void keep_for_repair(const server_link& link, const unit& what,
+                         std::span<const std::byte> bytes);
+    void pass(std::span<const std::byte> bytes);
+    void release_held();
+    void repair_after_loss(server_link& link);
+    std::string_view text_of_repaired() const;
+    void forget_repair();
+    bool is_repaired_by(std::string_view sqlstate);
+    runtime::task<server_link*> run_repair(const unit& what);
+    std::uint64_t fingerprint(std::string_view sql) const;
+    bool is_remembered_write(std::string_view sql) const;
 
     // session_forward.cpp
     bool pump(server_link& link);
@@ -296,7 +361,10 @@ private:
     std::vector<unit_item> items_;
     std::vector<prepared_ptr> unit_parses_;    // by ledger tag
     std::vector<prepared_ptr> unit_executes_;  // by ledger tag
-    std::unordered_map<std::string, prepared_ptr> portals_;
+    std::unordered_map<std::string, portal> portals_;  // named ones
+    portal unnamed_portal_;
+    prepared_ptr judged_;  // the statement of the last item, and where it may go
+    place judged_place_;
     std::vector<prepared_ptr> unit_closes_;     // by ledger tag
     std::vector<std::string> closed_names_;     // that the unit being read closes
     std::vector<prepared_ptr> new_statements_;  // that the unit being read makes
@@ -310,6 +378,7 @@ private:
     std::size_t stream_bytes_ = 0;   // of a client's message that is streamed to the link
     std::size_t drained_bytes_ = 0;  // read from links since the client has gone
     std::size_t discard_bytes_ = 0;  // of a client's message that nobody serves
+    int unit_node_ = -1;             // that serves the present segment
     bool is_in_unit_ = false;
     bool is_query_unit_ = false;
     bool has_effects_ = false;
@@ -320,6 +389,9 @@ private:
     bool unit_begins_shareable_ = false;
     bool settings_changed_ = false;
     bool is_open_ended_ = false;  // more of the client's stream belongs to this unit
+    bool is_routed_ = false;      // ... and is read and routed segment by segment
+    bool is_settling_ = false;    // a link answers what it owes; nothing more is sent to it
+    bool segment_is_done_ = false;
     bool unit_failed_ = false;
     bool ready_is_held_ =
         false;  // a reader failed: its ReadyForQuery waits for the primary's part to be failed
@@ -327,6 +399,12 @@ private:
     bool is_corked_ = false;    // bytes for the link gather in its output
     bool is_own_work_ = false;  // replies of the link at work are ours
     bool own_work_failed_ = false;
+    // Repair: a read on a standby of which the client has got nothing yet.
+    enum class repair : std::uint8_t { none, possible, due, done };
+    repair repair_ = repair::none;
+    bool repair_tells_write_ = false;  // the standby said that it writes
+    std::string repair_bytes_;         // the client's messages
+    std::string held_replies_;         // what the standby has answered so far
     std::string own_work_value_;  // first column of the last row of our own query
     protocol::pg_error
         lost_error_;  // what a server said when it ended a link that the session can do without

@@ -10,12 +10,15 @@
 
 namespace pgtorii::core {
 
-/// A protocol-level prepared statement: all that is needed to prepare it again on another link.
+/// A prepared statement, of the protocol or of SQL (a server has one space of names for both): all
+/// that is needed to prepare it again on another link.
 struct prepared_statement {
     std::uint64_t id =
         0;             ///< Never used twice in a session: tells two statements of one name apart.
     std::string name;  ///< The client's; empty: the unnamed statement.
-    std::string text;
+    std::string text;         ///< Of SQL: the PREPARE statement itself.
+    bool is_sql = false;      ///< Made by PREPARE.
+    bool is_cut = false;      ///< Too long to be kept: it is only where it was made.
     std::vector<std::uint32_t> parameter_types;
     routing::query_facts_ptr facts;
 };
@@ -32,6 +35,12 @@ public:
     }
     void add(prepared_ptr statement) { by_name_[statement->name] = std::move(statement); }
     void remove(const std::string& name) { by_name_.erase(name); }
+    /// Removes that statement, unless its name has gone to another one since.
+    void remove(const prepared_statement& statement)
+    {
+        const auto found = by_name_.find(statement.name);
+        if (found != by_name_.end() && found->second->id == statement.id) by_name_.erase(found);
+    }
     void clear() { by_name_.clear(); }
     std::uint64_t next_id() { return ++last_id_; }
 

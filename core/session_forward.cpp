@@ -22,14 +22,29 @@ constexpr int read_count_max = 16;
 /// Replies that we look into are taken whole up to this size; longer ones (an error with a megabyte
 /// of text) stream.
 constexpr std::size_t whole_bytes_max = 32 * 1024;
-/// Nothing more is read from a client while its link has this much to send.
-constexpr std::size_t output_bytes_max = 64 * 1024;
-/// Nor while the server owes so many replies.
-constexpr std::size_t ledger_size_max = 50'000;
 /// The ledger needs this much of an ErrorResponse.
 constexpr std::size_t error_bytes_min = 69;
 
 /// Replies whose body tells the session something. Rows and COPY data pass by.
+/// Replies that tell the client something of a statement's outcome: after them it can't be run again
+/// elsewhere without the client noticing. An error is judged on its own.
+constexpr bool ends_hold(char type)
+{
+    switch (type) {
+    case 'D':
+    case 'C':
+    case 'I':
+    case 's':
+    case 'G':
+    case 'H':
+    case 'd':
+    case 'c':
+    case 'A':
+    case 'Z': return true;
+    default: return false;
+    }
+}
+
 constexpr bool is_looked_into(char type)
 {
     switch (type) {
@@ -77,7 +92,8 @@ bool client_session::pump(server_link& link)
     for (int round = 0;; ++round) {
         if (!flush_link(link)) return false;
         bool has_moved = false;
-        if (is_open_ended_ && !is_own_work_ && link.output.size() < output_bytes_max)
+        if (is_open_ended_ && !is_routed_ && !is_settling_ && !is_own_work_ &&
+            link.output.size() < output_bytes_max)
             has_moved = forward_client(link);
         flush_client();
         if ((output_.is_empty() || is_own_work_) && link.transport.is_readable()) {
@@ -135,17 +151,18 @@ std::optional<std::size_t> client_session::scan_replies(server_link& link,
             bytes.subspan(at + protocol::frame_header::size, there - protocol::frame_header::size);
         const auto what = link.ledger.on_message(header->type, body);
         if (what.what == protocol::verdict::misfit) {
-            send_client(bytes.subspan(run, at - run));
+            pass(bytes.subspan(run, at - run));
             log(config::message_level::error,
                 fmt::format("server {} sent a {} message that answers nothing", link.node(),
                             protocol::name_of(protocol::direction::from_server, header->type)));
             return std::nullopt;
         }
+        if (repair_ == repair::possible && ends_hold(header->type)) release_held();
         const bool is_clients = header->type == 'D' && what.what == protocol::verdict::forward
                                     ? true
                                     : on_reply(link, header->type, body, what);
         if (!is_clients) {
-            send_client(bytes.subspan(run, at - run));
+            pass(bytes.subspan(run, at - run));
             run = at + there;
         }
         at += there;
@@ -155,7 +172,7 @@ std::optional<std::size_t> client_session::scan_replies(server_link& link,
             break;
         }
     }
-    send_client(bytes.subspan(run, at - run));
+    pass(bytes.subspan(run, at - run));
     return at;
 }
 
@@ -163,7 +180,7 @@ std::optional<std::size_t> client_session::scan_replies(server_link& link,
 bool client_session::on_reply(server_link& link, char type, std::span<const std::byte> body,
                               const protocol::step& what)
 {
-    const bool is_ours = what.what == protocol::verdict::swallow;
+    const bool is_ours = what.what == protocol::verdict::swallow || repair_ == repair::due;
     switch (type) {
     case 'D':
         if (is_ours) note_own_value(body);
@@ -185,6 +202,7 @@ bool client_session::on_reply(server_link& link, char type, std::span<const std:
         if (!is_ours) on_completed(link, what, {});
         return !is_ours;
     case '1':
+        if (what.tag == own_tag) return !is_ours;
         if (what.tag < unit_parses_.size()) {
             if (!is_ours && unit_parses_[what.tag]) prepared_.add(unit_parses_[what.tag]);
             unit_parses_[what.tag] = nullptr;
@@ -192,8 +210,12 @@ bool client_session::on_reply(server_link& link, char type, std::span<const std:
         return !is_ours;
     case '3':
         if (!is_ours && what.tag < unit_closes_.size() && unit_closes_[what.tag]) {
-            prepared_.remove(unit_closes_[what.tag]->name);
-            link.statements.erase(unit_closes_[what.tag]->name);
+            const auto& closed = *unit_closes_[what.tag];
+            prepared_.remove(closed);
+            const auto there = link.statements.find(closed.name);
+            // Another Parse of the name may have been sent behind it.
+            if (there != link.statements.end() && there->second == closed.id)
+                link.statements.erase(there);
         }
         return !is_ours;
     case 'E': return on_error(link, body, what);
@@ -202,7 +224,10 @@ bool client_session::on_reply(server_link& link, char type, std::span<const std:
     case 'G':
         // COPY ... FROM STDIN: the client's data belongs to this unit; an extended one still needs
         // a Sync behind it.
-        if (!is_ours) is_open_ended_ = true;
+        if (!is_ours) {
+            is_open_ended_ = true;
+            is_routed_ = false;  // the data, and what follows it, is for this link
+        }
         return !is_ours;
     default: return !is_ours;
     }
@@ -215,7 +240,7 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
     const auto fields = protocol::read_error(body);
     const auto code = fields.sqlstate.value_or(std::string_view{});
     home_.services.counters.count_error(link.node(), fields.severity_or_empty());
-    if (is_ours && what.kind != protocol::expected_kind::parse) {
+    if (is_ours && (what.kind != protocol::expected_kind::parse || what.tag == own_tag)) {
         own_work_failed_ = true;
         own_work_value_ = fields.message.value_or(std::string_view{});
         return false;
@@ -230,6 +255,13 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
         }
         has_said_goodbye_ = true;
         return true;
+    }
+    if (repair_ == repair::possible) {
+        if (is_repaired_by(code)) {
+            repair_ = repair::due;
+            return false;
+        }
+        release_held();
     }
     unit_failed_ = true;
     if (link.ledger.is_skipping()) {
@@ -309,7 +341,7 @@ bool client_session::on_ready(server_link& link, char status)
     if (before == 'I') transaction_node_ = link.node();
     const auto version_before = settings_record_.version();
     if (status == 'I') {
-        portals_.clear();
+        close_portals();
         if (unit_failed_) {
             settings_record_.rolled_back();
         } else {
@@ -502,11 +534,10 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
         if (is_query_unit_) is_open_ended_ = !is_whole;
         break;
     case 'Q':
-        // A Query inside an extended unit ends it. Nobody has looked at this one.
+        // A Query inside an extended unit ends it.
+        if (links_.size() > 1 && !link.ledger.is_skipping()) end_unit_elsewhere(&link);
         link.ledger.expect(protocol::expected_kind::query);
-        unit_writes_ = true;
-        unit_is_read_ = false;
-        is_pinned_ = true;  // nobody has looked at its text
+        note_query_within(present.first(there), is_whole);
         is_query_unit_ = !link.ledger.is_skipping();
         is_open_ended_ = !is_whole || link.ledger.is_skipping();
         break;
@@ -519,8 +550,10 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
             return true;
         }
         const auto item = is_whole ? read_item(header, 0) : read_item_head(header);
-        if (needs_close(link, item)) close_on_link(link, item.statement->name);
-        if (needs_statement(link, item)) bring_statement(link, *item_statement(item));
+        apply_item(item);
+        place_portals(link.node());
+        if (needs_statement(link, item) || stale_name(link, item) || item.is_lost_portal)
+            prepare_place(link, item);
         expect_item(link, item);
         break;
     }

@@ -9,6 +9,7 @@
 #include "protocol/pg_error.hpp"
 #include "protocol/writer.hpp"
 #include "routing/fact_cache.hpp"
+#include "routing/repair_memory.hpp"
 #include "routing/rules.hpp"
 
 #include <atomic>
@@ -70,6 +71,7 @@ public:
     rules_ptr rules;
     ha::cluster_view_ptr view;
     routing::fact_cache facts;
+    routing::repair_memory repaired;
     const routing::query_facts_ptr
         unreadable_facts;  ///< Of a text that is too long to be looked at.
     std::minstd_rand random;

@@ -79,7 +79,7 @@ void client_session::note_sent(const routing::query_facts& facts)
             unit_commits_ = true;
         }
     }
-    unit_begins_shareable_ = is_shareable_begin(facts);
+    if (is_shareable_begin(facts)) unit_begins_shareable_ = true;
 }
 
 void client_session::begin_unit()
@@ -96,12 +96,34 @@ void client_session::begin_unit()
     statement_index_ = 0;
     effects_text_.clear();
     has_effects_ = false;
+    is_routed_ = false;
 }
 
-void client_session::send_query(server_link& link, unit what)
+/// Sends a unit, or a segment of one, to the link that was made ready for it.
+void client_session::send_unit(server_link& link, const unit& what)
 {
-    begin_unit();
     const auto bytes = input_.bytes().first(what.bytes);
+    if (!is_in_unit_) {
+        begin_unit();
+        keep_for_repair(link, what, bytes);
+    }
+    is_in_unit_ = true;
+    unit_node_ = link.node();
+    if (what.what == unit::kind::query) {
+        send_query(link, what, bytes);
+    } else {
+        place_portals(link.node());
+        send_extended(link, bytes);
+        // On the primary the rest can flow as it comes, but for what belongs to portals elsewhere.
+        is_routed_ = is_open_ended_ && what.is_whole &&
+                     (link.node() != main_node() || has_portal_away());
+    }
+    input_.consume(bytes.size());
+}
+
+void client_session::send_query(server_link& link, const unit& what,
+                                std::span<const std::byte> bytes)
+{
     const auto total = protocol::peek_header(bytes)->total();
     is_query_unit_ = true;
     if (what.is_whole) {
@@ -128,36 +150,62 @@ void client_session::send_query(server_link& link, unit what)
     }
     if (!link.statements.empty()) link.statements.erase(std::string{});
     prepared_.remove({});
+    close_portal({});
     link.ledger.expect(protocol::expected_kind::query);
     write_link(link, bytes);
     stream_bytes_ = total - bytes.size();
     is_open_ended_ = stream_bytes_ > 0;
-    input_.consume(bytes.size());
 }
 
-void client_session::send_extended(server_link& link, unit what)
+/// A Query that came inside an extended unit: `bytes` hold what is there of it.
+void client_session::note_query_within(std::span<const std::byte> bytes, bool is_whole)
 {
-    begin_unit();
+    const std::string_view body{reinterpret_cast<const char*>(bytes.data()) + 5, bytes.size() - 5};
+    if (is_whole) {
+        analyze(body.substr(0, body.find('\0')));
+    } else {
+        facts_ = home_.unreadable_facts;
+        is_pinned_ = true;
+    }
+    note_sent(*facts_);
+    has_effects_ = is_whole && has_effects(*facts_);
+    effects_text_ = has_effects_ ? body.substr(0, body.find('\0')) : std::string_view{};
+    statement_index_ = 0;
+    close_portal({});
+}
+
+void client_session::send_extended(server_link& link, std::span<const std::byte> bytes)
+{
     is_query_unit_ = false;
     is_open_ended_ = true;  // until its Sync (or function call) has been sent
-    const auto bytes = input_.bytes().first(what.bytes);
     std::size_t run = 0;
     for (const auto& item : items_) {
-        const bool needs_room = needs_close(link, item);
-        if (needs_statement(link, item) || needs_room) {
+        if (needs_statement(link, item) || stale_name(link, item) || item.is_lost_portal) {
             write_link(link, bytes.subspan(run, item.offset - run));
             run = item.offset;
-            if (needs_room) {
-                close_on_link(link, item.statement->name);
-            } else {
-                bring_statement(link, *item_statement(item));
-            }
+            prepare_place(link, item);
         }
         expect_item(link, item);
     }
     write_link(link, bytes.subspan(run));
-    input_.consume(bytes.size());
-    items_.clear();
+}
+
+/// The client's Sync ends the unit on the links that have served other parts of it, too. What has
+/// failed on one of them is undone on all: an error of ours makes the servers roll back.
+void client_session::end_unit_elsewhere(const server_link* at)
+{
+    for (const auto& each : links_) {
+        if (each.get() == at || !each->ledger.awaits_sync()) continue;
+        if (unit_failed_ && !each->ledger.is_skipping()) {
+            home_.replies.parse({}, "pgtorii: another part of this unit has failed");
+            each->ledger.expect(protocol::expected_kind::parse, own_tag, true);
+            each->statements.erase(std::string{});
+        }
+        home_.replies.sync();
+        each->ledger.expect(protocol::expected_kind::sync, own_tag, true);
+        write_link(*each, home_.replies.bytes());
+        home_.replies.clear();
+    }
 }
 
 /// The statement that the server must know before it reads this item, as far as we know it.
@@ -170,17 +218,46 @@ const prepared_statement* client_session::item_statement(const unit_item& item) 
 bool client_session::needs_statement(const server_link& link, const unit_item& item) const
 {
     const auto* const wanted = item_statement(item);
-    if (!wanted || wanted->text.empty()) return false;
+    if (!wanted || wanted->is_cut || wanted->is_sql) return false;
     const auto there = link.statements.find(wanted->name);
     return there == link.statements.end() || there->second != wanted->id;
 }
 
-/// A Parse of a name that is free in the session, on a link that still has an old statement under
-/// it.
-bool client_session::needs_close(const server_link& link, const unit_item& item) const
+/// A name that is free in the session, on a link that still has an old statement under it: what the
+/// item means by it must not be found there.
+std::optional<std::string> client_session::stale_name(const server_link& link,
+                                                      const unit_item& item) const
 {
-    if (item.type != 'P' || item.name_bytes == 0 || !item.statement || item.conflict) return false;
-    return link.statements.contains(item.statement->name);
+    if (link.statements.empty()) return std::nullopt;
+    std::string name;
+    if (item.type == 'P') {
+        if (item.name_bytes == 0 || !item.statement || item.conflict) return std::nullopt;
+        name = item.statement->name;
+    } else if (item.type == 'B' || (item.type == 'D' && !item.names_portal)) {
+        if (item.statement) return std::nullopt;
+        name = item.statement_name;
+    } else {
+        return std::nullopt;
+    }
+    if (!link.statements.contains(name)) return std::nullopt;
+    return name;
+}
+
+/// Brings a link to where the item finds just what the session has.
+void client_session::prepare_place(server_link& link, const unit_item& item)
+{
+    if (item.is_lost_portal) {
+        // A Query on another server has closed it for the client: PostgreSQL, protocol-flow,
+        // Extended Query.
+        home_.replies.close_portal({});
+        write_link(link, home_.replies.bytes());
+        home_.replies.clear();
+        link.ledger.expect(protocol::expected_kind::close, own_tag, true);
+    } else if (const auto name = stale_name(link, item)) {
+        close_on_link(link, *name);
+    } else {
+        bring_statement(link, *item_statement(item));
+    }
 }
 
 void client_session::close_on_link(server_link& link, const std::string& name)
@@ -261,10 +338,12 @@ void client_session::expect_item(server_link& link, const unit_item& item)
                            static_cast<std::uint32_t>(unit_closes_.size() - 1));
         break;
     case 'S':
+        if (links_.size() > 1) end_unit_elsewhere(&link);
         link.ledger.expect(expected_kind::sync);
         is_open_ended_ = false;
         break;
     case 'F':
+        if (links_.size() > 1 && !link.ledger.is_skipping()) end_unit_elsewhere(&link);
         unit_writes_ = true;
         unit_is_read_ = false;
         link.ledger.expect(expected_kind::function_call);
@@ -303,7 +382,6 @@ void client_session::answer_locally(const unit& what)
             if (!item.names_portal && item.statement) prepared_.remove(item.statement->name);
             out.close_complete();
         }
-        items_.clear();
     }
     out.ready_for_query(status_for_client());
     send_replies();
@@ -316,9 +394,9 @@ void client_session::skip_unit(const unit& what)
     const auto total = what.what == unit::kind::query
                            ? protocol::peek_header(input_.bytes())->total()
                            : what.bytes;
-    items_.clear();
+    close_portal({});
     input_.consume(what.bytes);
-    if (what.what != unit::kind::query && !what.is_whole) {
+    if (what.what != unit::kind::query && !what.has_end) {
         discards_until_sync_ = true;
         return;
     }

@@ -39,6 +39,10 @@ task<> client_session::serve()
         settings_ = home_.settings;  // a reload takes effect between statements
 
         auto way = route_unit(what);
+        if (must_wait(way)) {
+            way = co_await wait_to_route(what);
+            if (is_over()) continue;  // found again at once
+        }
         if (settings_->log_client_messages) log_client_messages(input_.bytes().first(what.bytes));
         if (way.why.target == routing::target::local) {
             answer_locally(what);
@@ -59,16 +63,29 @@ task<> client_session::serve()
                 continue;
             }
         }
-        is_in_unit_ = true;
-        if (what.what == unit::kind::query) {
-            send_query(*link, what);
-        } else {
-            send_extended(*link, what);
-        }
+        send_unit(*link, what);
         bool is_lost = false;
         for (;;) {
             is_lost = !pump(*link);
-            if (is_lost || is_over() || (link->ledger.is_idle() && !is_open_ended_)) break;
+            const bool is_answered = link->ledger.is_idle() && !is_open_ended_;
+            if (is_lost || is_over() || is_answered) {
+                if (is_lost) repair_after_loss(*link);
+                if (repair_ != repair::due || is_over()) break;
+                auto* const other = co_await run_repair(what);
+                if (!other) break;
+                link = other;
+                is_lost = false;
+                continue;
+            }
+            if (is_routed_ && may_take_segment(*link)) {
+                auto* const next = co_await serve_segment(*link);
+                if (!next) break;  // the client has been told
+                if (next != link || segment_is_done_) {
+                    link = next;
+                    continue;
+                }
+                if (is_over()) break;
+            }
             note(co_await events_);
             if (cancel_is_requested_) {
                 cancel_is_requested_ = false;
@@ -76,8 +93,9 @@ task<> client_session::serve()
             }
         }
         is_in_unit_ = false;
+        forget_repair();
         if (is_over()) {
-            if (is_ending_ && !client_is_gone_ && link->skip_bytes == 0) {
+            if (is_ending_ && !client_is_gone_ && !is_message_under_way()) {
                 send_fatal({.sqlstate = "57P01",
                             .message = "terminating connection due to administrator command"});
             }
@@ -91,10 +109,91 @@ task<> client_session::serve()
             if (is_over()) co_return;
             if (!is_failed) co_return;  // the primary's part can't be told: when in doubt, close
             transaction_status_ = 'E';
-            home_.replies.ready_for_query('E');
-            send_replies();
+            if (!discards_until_sync_) {
+                home_.replies.ready_for_query('E');
+                send_replies();
+            }
         }
     }
+}
+
+/// More of a unit may be sent to its link: what it owes, and what waits to be sent, is bounded.
+bool client_session::may_take_segment(const server_link& link) const
+{
+    return output_.is_empty() && link.output.size() < output_bytes_max &&
+           link.ledger.size() < ledger_size_max;
+}
+
+/// Serves the next segment of the unit at work, when it is there (segment_is_done_ tells). Gives the
+/// link that serves the unit now; null: the rest of the unit is not served, and the client has been
+/// told.
+task<server_link*> client_session::serve_segment(server_link& link)
+{
+    segment_is_done_ = false;
+    auto more = next_segment(link);
+    if (more.what == unit::kind::none) co_return &link;
+    if (more.what == unit::kind::terminate || more.what == unit::kind::broken) {
+        (more.what == unit::kind::broken ? is_ending_ : client_is_gone_) = true;
+        co_return &link;
+    }
+    auto way = route_extended(more);
+    if (must_wait(way)) {
+        way = co_await wait_to_route(more);
+        if (is_over()) co_return &link;
+    }
+    if (settings_->log_client_messages) log_client_messages(input_.bytes().first(more.bytes));
+    auto* there = &link;
+    // After an error only its Sync is left of the unit, and that is this server's.
+    if (link.ledger.is_skipping()) way.node = link.node();
+    if (way.node != link.node()) {
+        const bool is_settled = co_await settle(link);
+        // After an error the segment is dropped with the rest.
+        segment_is_done_ = link.ledger.is_skipping();
+        if (!is_settled || segment_is_done_) co_return &link;
+        there = link_to(way.node);
+        if (!there || !there->ledger.awaits_sync() || !there->ledger.is_settled())
+            there = ready_link(way.node);
+        if (!there) there = co_await prepare(way);
+        if (is_over()) co_return &link;
+        if (!there) {
+            abandon_unit();
+            co_return nullptr;
+        }
+    }
+    segment_is_done_ = true;
+    send_unit(*there, more);
+    co_return there;
+}
+
+/// Waits until a link has answered all that was sent of a unit that goes on elsewhere. False: it is
+/// lost, or the session is over.
+task<bool> client_session::settle(server_link& link)
+{
+    if (link.ledger.is_settled()) co_return true;
+    home_.replies.flush();
+    write_link(link, home_.replies.bytes());
+    home_.replies.clear();
+    is_settling_ = true;
+    bool goes_on = true;
+    for (;;) {
+        goes_on = pump(link) && !is_over();
+        if (!goes_on || link.ledger.is_settled() || link.ledger.is_skipping()) break;
+        note(co_await events_);
+        if (std::exchange(cancel_is_requested_, false)) send_cancel(link);
+    }
+    is_settling_ = false;
+    co_return goes_on;
+}
+
+/// A unit's rest can't be served. The client has its error; what was done of the unit is undone, and
+/// the rest up to the Sync is dropped.
+void client_session::abandon_unit()
+{
+    unit_failed_ = true;
+    end_unit_elsewhere(nullptr);
+    is_open_ended_ = false;
+    is_routed_ = false;
+    discards_until_sync_ = true;
 }
 
 bool client_session::has_readable_link() const
@@ -127,7 +226,7 @@ bool client_session::has_state_at(int node)
     return false;
 }
 
-client_session::route client_session::route_unit(const unit& what)
+client_session::route client_session::route_unit(unit& what)
 {
     if (what.what != unit::kind::query) return route_extended(what);
     if (!what.is_whole) {
@@ -226,9 +325,11 @@ bool client_session::lose_link(server_link& link)
     home_.replies.error_response(told);
     send_replies();
     unit_failed_ = true;
+    end_unit_elsewhere(nullptr);
+    is_routed_ = false;
     if (was_joined) {
-        ready_is_held_ = !is_open_ended_;
-        if (is_open_ended_) return false;
+        ready_is_held_ = true;
+        if (std::exchange(is_open_ended_, false)) discards_until_sync_ = true;
         return true;
     }
     if (is_main) {
@@ -236,7 +337,7 @@ bool client_session::lose_link(server_link& link)
         transaction_written_ = false;
         transaction_shareable_ = false;
         settings_record_.rolled_back();
-        portals_.clear();
+        close_portals();
         for (const auto& each : links_) {
             if (each->in_shared_transaction) leave_shared_transaction(*each, false);
         }

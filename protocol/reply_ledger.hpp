@@ -98,6 +98,9 @@ public:
     /// Nothing is owed for certain, and no extended message waits for its Sync.
     bool is_idle() const { return !unit_open_ && !skipping_ && (size_ == 0 || is_all_optional()); }
 
+    /// Everything that was sent so far has been answered, though a Sync may still have to follow.
+    bool is_settled() const { return size_ == 0 || is_all_optional(); }
+
     /// Idle, but a ReadyForQuery may still come (see above). The next command with a reply settles
     /// it; a link must not be handed on before.
     bool may_owe_more() const { return size_ != 0 && is_all_optional(); }

@@ -1,0 +1,400 @@
+// Extended units: their messages, the portals they open, and which server serves which part of them.
+//
+// A unit is read in *segments*: up to its Sync, to a Flush, or to the first message that another
+// server has to serve. A segment goes to a standby only when every statement in it may; from the
+// first one that goes to the primary on, the rest of the unit goes there too, but for portals that a
+// standby has. Before a unit changes servers everything that the first one owes has come, without an
+// error; after an error nothing more of the unit reaches any server.
+
+#include "core/client_session.hpp"
+
+#include "protocol/client_messages.hpp"
+#include "protocol/message.hpp"
+
+#include <algorithm>
+
+namespace pgtorii::core {
+
+namespace {
+
+using routing::reason;
+using routing::target;
+
+}  // namespace
+
+// Portals -----------------------------------------------------------------------------------------
+
+client_session::portal* client_session::find_portal(std::string_view name)
+{
+    if (name.empty()) return unnamed_portal_.is_open ? &unnamed_portal_ : nullptr;
+    const auto found = portals_.find(std::string{name});
+    return found == portals_.end() ? nullptr : &found->second;
+}
+
+void client_session::open_portal(std::string_view name, prepared_ptr statement)
+{
+    auto& opened = name.empty() ? unnamed_portal_ : portals_[std::string{name}];
+    // A named portal that is there already stays: the server refuses another one of its name.
+    if (opened.is_open && !name.empty()) return;
+    opened.statement = std::move(statement);
+    opened.node = portal_unplaced;
+    opened.is_open = true;
+}
+
+void client_session::close_portal(std::string_view name)
+{
+    if (name.empty()) {
+        unnamed_portal_ = {};
+    } else {
+        portals_.erase(std::string{name});
+    }
+}
+
+/// The end of a transaction closes all of them.
+void client_session::close_portals()
+{
+    unnamed_portal_ = {};
+    if (!portals_.empty()) portals_.clear();
+}
+
+/// The segment that has opened portals goes to this node.
+void client_session::place_portals(int node)
+{
+    if (unnamed_portal_.node == portal_unplaced) unnamed_portal_.node = node;
+    for (auto& [name, each] : portals_) {
+        if (each.node == portal_unplaced) each.node = node;
+    }
+}
+
+bool client_session::has_portal_away() const
+{
+    const int main = main_node();
+    const auto is_away = [main](const portal& each) { return each.is_open && each.node != main; };
+    return is_away(unnamed_portal_) ||
+           std::ranges::any_of(portals_, [&](const auto& each) { return is_away(each.second); });
+}
+
+// Items -------------------------------------------------------------------------------------------
+
+/// The statement that a name means at this place of the unit.
+prepared_ptr client_session::statement_named(std::string_view name) const
+{
+    if (std::ranges::find(closed_names_, name) != closed_names_.end()) return nullptr;
+    for (auto each = new_statements_.rbegin(); each != new_statements_.rend(); ++each) {
+        if ((*each)->name == name) return *each;
+    }
+    return prepared_.find(std::string{name});
+}
+
+/// Decodes one message of an extended unit. A message that can't be decoded goes to the server as
+/// it is, which refuses it in its own words.
+client_session::unit_item client_session::read_item(protocol::frame_header header, std::size_t at)
+{
+    unit_item item{};
+    item.type = header.type;
+    item.offset = static_cast<std::uint32_t>(at);
+    item.total = static_cast<std::uint32_t>(header.total());
+    const std::span<const std::byte> body = input_.bytes().subspan(at + 5, header.body_size());
+    const auto take_portal = [&](std::string_view name) {
+        item.names_portal = true;
+        item.name = name;
+        item.name_bytes = static_cast<std::uint32_t>(name.size());
+    };
+    switch (header.type) {
+    case 'P':
+        if (const auto parse = protocol::read_parse(body)) {
+            item.name_bytes = static_cast<std::uint32_t>(parse->statement.size());
+            // A name that is taken: the server itself has to refuse it, so it must know the
+            // statement that has the name.
+            if (item.name_bytes > 0) item.conflict = statement_named(parse->statement);
+            item.statement = statement_of(*parse);
+        }
+        break;
+    case 'B':
+        if (const auto bind = protocol::read_bind(body)) {
+            take_portal(bind->portal);
+            item.statement = statement_named(bind->statement);
+            item.statement_name = bind->statement;
+        }
+        break;
+    case 'D':
+    case 'C':
+        if (const auto named = header.type == 'D' ? protocol::read_describe(body)
+                                                  : protocol::read_close(body)) {
+            take_portal(named->name);
+            item.names_portal = named->kind == 'P';
+            if (!item.names_portal) {
+                item.statement = statement_named(named->name);
+                item.statement_name = named->name;
+            }
+        }
+        break;
+    case 'E':
+        if (const auto execute = protocol::read_execute(body)) {
+            take_portal(execute->portal);
+            item.max_rows = execute->row_count_max;
+        }
+        break;
+    default: break;
+    }
+    if (item.names_portal && item.type != 'B') {
+        const auto* const opened = find_portal(item.name);
+        if (opened) item.statement = opened->statement;
+        item.is_lost_portal = !opened && item.name.empty();
+    }
+    return item;
+}
+
+/// As much of a Parse or Bind that is too long to be kept as the names at its head tell. Such a
+/// statement can't be prepared again elsewhere: it is the primary's, and has no text.
+client_session::unit_item client_session::read_item_head(protocol::frame_header header)
+{
+    unit_item item;
+    item.type = header.type;
+    const auto head = input_.bytes().subspan(protocol::frame_header::size);
+    const std::string_view text{reinterpret_cast<const char*>(head.data()), head.size()};
+    const auto first_end = text.find('\0');
+    if (first_end == std::string_view::npos) return item;
+    item.name_bytes = static_cast<std::uint32_t>(first_end);
+    if (header.type == 'P') {
+        auto made = std::make_shared<prepared_statement>();
+        made->id = prepared_.next_id();
+        made->name = text.substr(0, first_end);
+        made->is_cut = true;
+        if (item.name_bytes > 0) item.conflict = statement_named(made->name);
+        item.statement = std::move(made);
+    } else if (header.type == 'B') {
+        item.names_portal = true;
+        item.name = text.substr(0, first_end);
+        const auto rest = text.substr(first_end + 1);
+        const auto second_end = rest.find('\0');
+        if (second_end != std::string_view::npos)
+            item.statement = statement_named(rest.substr(0, second_end));
+    }
+    return item;
+}
+
+/// Takes note of an item that belongs to the segment: what names mean from here on.
+void client_session::apply_item(const unit_item& item)
+{
+    switch (item.type) {
+    case 'P':
+        if (!item.statement) break;
+        std::erase(closed_names_, item.statement->name);
+        new_statements_.push_back(item.statement);
+        break;
+    case 'B':
+        if (item.names_portal) open_portal(item.name, item.statement);
+        break;
+    case 'C':
+        if (item.names_portal) {
+            close_portal(item.name);
+        } else {
+            closed_names_.emplace_back(item.name);
+        }
+        break;
+    default: break;
+    }
+}
+
+// Places ------------------------------------------------------------------------------------------
+
+/// A part of this unit has gone to the primary outside of an explicit transaction, or inside one.
+bool client_session::has_begun_on_main()
+{
+    if (!is_in_unit_) return false;
+    const auto* const primary = primary_link();
+    return primary && primary->ledger.awaits_sync();
+}
+
+client_session::place client_session::place_of(const prepared_ptr& statement)
+{
+    if (!statement || !statement->facts) {
+        return {.what = place::kind::main, .why = {target::primary, reason::unparsed}};
+    }
+    if (statement == judged_) return judged_place_;
+    facts_ = statement->facts;
+    auto why = judge(*statement->facts, statement->text, true);
+    judged_ = statement;
+    judged_place_ = {.what = why.target == target::balanced ? place::kind::balanced
+                                                            : place::kind::main,
+                     .why = why};
+    return judged_place_;
+}
+
+/// Where one message of a unit has to be served.
+client_session::place client_session::place_of(const unit_item& item)
+{
+    const place main{.what = place::kind::main,
+                     .why = {target::primary, reason::statement_kind}};
+    switch (item.type) {
+    case 'H': return {};
+    case 'S':
+        // The unit's Sync is answered where its writes are.
+        return has_begun_on_main() ? main : place{};
+    case 'P': return place_of(item.statement);
+    case 'F': return main;
+    default: break;
+    }
+    if (!item.names_portal) {
+        if (item.type == 'C') return {};
+        return place_of(item.statement);
+    }
+    const auto* const opened = find_portal(item.name);
+    if (item.type == 'B' && (!opened || item.name.empty())) return place_of(item.statement);
+    if (!opened) return main;
+    if (opened->node == portal_unplaced) return {};
+    return {.what = place::kind::at_node,
+            .node = opened->node,
+            .why = {target::primary, reason::portal_place}};
+}
+
+/// Takes the wish of one more item into account. False: it can't be had in the same segment.
+bool client_session::narrow(place& segment, const place& wish)
+{
+    using enum place::kind;
+    if (wish.what == anywhere) return true;
+    if (segment.what == anywhere) {
+        segment = wish;
+        return true;
+    }
+    if (segment.what == balanced) {
+        // What may be balanced may also be served by the primary, or where a portal is.
+        if (wish.what != balanced) segment = wish;
+        return true;
+    }
+    if (segment.what == main) return wish.what != at_node;
+    if (wish.what == at_node) return wish.node == segment.node;
+    return wish.what == balanced;
+}
+
+/// Reads the messages of a segment into items_, and decides for all of them: it goes to one server,
+/// a standby only when every statement in it may. Cuts it where one server can't serve it all.
+client_session::route client_session::route_extended(unit& what)
+{
+    items_.clear();
+    facts_ = nullptr;
+    judged_ = nullptr;
+    const bool is_first = !is_in_unit_;
+    if (is_first) {
+        new_statements_.clear();
+        closed_names_.clear();
+    }
+    place where;
+    bool has_work = !what.is_whole || what.what == unit::kind::function_call;
+    const auto bytes = input_.bytes();
+    for (std::size_t at = 0; at < what.bytes;) {
+        const auto header = *protocol::peek_header(bytes.subspan(at));
+        auto item = read_item(header, at);
+        auto wish = place_of(item);
+        // Where the primary's node is meant by its number, it is the primary all the same.
+        if (wish.what == place::kind::at_node && wish.node == main_node())
+            wish.what = place::kind::main;
+        if (!narrow(where, wish)) {
+            what.bytes = at;
+            what.is_whole = true;
+            what.has_end = false;
+            break;
+        }
+        at += header.total();
+        if (item.type != 'S' && item.type != 'C') has_work = true;
+        apply_item(item);
+        items_.push_back(std::move(item));
+    }
+    // Outside a transaction a Sync or a Close of a statement asks nothing of a server.
+    if (is_first && !has_work && what.has_end && (transaction_status_ == 'I' || !primary_link())) {
+        return {.node = -1, .why = {target::local, reason::local_command}};
+    }
+    // What is too long, or no message of the extended protocol, is the next segment's business.
+    if (what.bytes > 0) what.is_whole = true;
+    route way;
+    if (!what.is_whole || has_begun_on_main()) where.what = std::max(where.what, place::kind::main);
+    if (where.what == place::kind::at_node) {
+        way = {.node = where.node, .why = where.why};
+    } else if (where.what == place::kind::anywhere && !is_first) {
+        way = {.node = unit_node_, .why = where.why};
+    } else {
+        if (where.what != place::kind::balanced) where.why.target = target::primary;
+        way = resolve(where.why);
+    }
+    return way;
+}
+
+/// The next segment of a unit whose first one was sent, as far as it is there; reads from the client
+/// when that is needed. After an error everything up to the Sync is dropped.
+client_session::unit client_session::next_segment(const server_link& link)
+{
+    for (;;) {
+        const auto present = input_.bytes();
+        if (discard_bytes_ > 0 && !present.empty()) {
+            const auto count = std::min(discard_bytes_, present.size());
+            discard_bytes_ -= count;
+            input_.consume(count);
+            continue;
+        }
+        const auto header = protocol::peek_header(present);
+        auto wanted = present.size() + 1;
+        if (header) {
+            if (protocol::check_client_header(*header)) {
+                send_fatal(
+                    {.sqlstate = "08P01", .message = "invalid frontend message type or length"});
+                return {.what = unit::kind::broken};
+            }
+            if (header->type == 'X') return {.what = unit::kind::terminate};
+            const bool is_copy_rest =
+                header->type == 'd' || header->type == 'c' || header->type == 'f';
+            if (is_copy_rest || (link.ledger.is_skipping() && header->type != 'S')) {
+                discard_bytes_ = header->total();
+                scanned_bytes_ = 0;
+                continue;
+            }
+            const auto found = next_extended();
+            if (found.what != unit::kind::none) return found;
+            wanted = std::min(std::max(2 * present.size(), runtime::worker::buffer_bytes),
+                              whole_bytes());
+        }
+        if (!client_.is_readable() || !read_client(wanted)) return {};
+        if (input_.bytes().size() == present.size()) return {};
+    }
+}
+
+/// Extended messages up to this size are kept until their unit is complete. Never below a worker's
+/// buffer, so that the small kinds are always seen whole.
+std::size_t client_session::whole_bytes() const
+{
+    return std::max(static_cast<std::size_t>(settings_->analyze_bytes_max),
+                    2 * runtime::worker::buffer_bytes);
+}
+
+/// The statement that a Parse makes. The same unnamed text again, which is what a driver without
+/// named statements sends each time, is the same statement and costs nothing.
+prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
+{
+    const auto has_types_of = [&parse](const prepared_statement& known) {
+        if (known.parameter_types.size() != parse.type_count) return false;
+        for (std::size_t i = 0; i < parse.type_count; ++i) {
+            if (known.parameter_types[i] != parse.type(i)) return false;
+        }
+        return true;
+    };
+    if (parse.statement.empty()) {
+        if (last_unnamed_ && last_unnamed_->text == parse.query && has_types_of(*last_unnamed_) &&
+            last_unnamed_rules_ == home_.rules) {
+            return last_unnamed_;
+        }
+    }
+    auto made = std::make_shared<prepared_statement>();
+    made->id = prepared_.next_id();
+    made->name = parse.statement;
+    made->text = parse.query;
+    for (std::size_t i = 0; i < parse.type_count; ++i)
+        made->parameter_types.push_back(parse.type(i));
+    made->facts = home_.facts.find_or_analyze(parse.query, text_rules_);
+    if (parse.statement.empty()) {
+        last_unnamed_ = made;
+        last_unnamed_rules_ = home_.rules;
+    }
+    return made;
+}
+
+}  // namespace pgtorii::core
