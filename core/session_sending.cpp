@@ -149,7 +149,7 @@ void client_session::send_query(server_link& link, const unit& what,
         log_node_statement(link, {}, "(statement longer than analyze_bytes_max)");
     }
     if (!link.statements.empty()) link.statements.erase(std::string{});
-    prepared_.remove({});
+    prepared_.remove(std::string{});
     close_portal({});
     link.ledger.expect(protocol::expected_kind::query);
     write_link(link, bytes);
@@ -295,7 +295,7 @@ void client_session::expect_item(server_link& link, const unit_item& item)
     case 'P':
         if (item.name_bytes == 0) {
             // The server drops its unnamed statement before it looks at the new one.
-            prepared_.remove({});
+            prepared_.remove(std::string{});
             link.statements.erase(std::string{});
         }
         if (item.statement) {
