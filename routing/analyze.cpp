@@ -2,6 +2,7 @@
 
 #include "routing/lexer.hpp"
 #include "routing/pgpool_command.hpp"
+#include "routing/route_command.hpp"
 #include "routing/tree_facts.hpp"
 
 #include <pg_query.h>
@@ -72,8 +73,14 @@ public:
         facts.text_offset = original_offset(facts.text_offset);
         if (facts.text_length != 0) facts.text_length = stop - facts.text_offset;
         narrow(facts.name);
-        for (auto& name : facts.relations) narrow(name);
-        for (auto& name : facts.functions) narrow(name);
+        for (auto* const names : {&facts.relations, &facts.functions, &facts.operators,
+                                  &facts.cast_types, &facts.targets}) {
+            for (auto& name : *names) narrow(name);
+        }
+        if (!facts.inner) return;
+        auto inner = *facts.inner;
+        for (auto& statement : inner.statements) narrow(statement);
+        facts.inner = std::make_shared<const query_facts>(std::move(inner));
     }
 
 private:
@@ -125,7 +132,9 @@ void make_unparsed(bool has_unknown_effects, query_facts& facts)
     auto& statement = facts.statements.front();
     statement.kind = statement_kind::unparsed;
     statement.stats_class = statement_class::delete_;  // as Pgpool-II counts it
+    statement.writes_unknown = true;
     statement.effects_unknown = has_unknown_effects;
+    statement.changes_schema = has_unknown_effects;
 }
 
 /// SHOW POOL_x as first statement: the answer is ours, and nothing else of the text is looked at.
@@ -156,6 +165,23 @@ analyzer::analyzer(const analyze_limits& limits)
 analyzer::~analyzer() = default;
 
 query_facts analyzer::analyze(std::string_view sql)
+{
+    if (const auto explained = explained_text(sql)) {
+        query_facts facts;
+        note_start(sql, facts);
+        statement_facts command;
+        command.kind = statement_kind::explain_route;
+        command.destination = destination::local;
+        command.counts_as_write = false;
+        command.value = *explained;
+        command.inner = std::make_shared<const query_facts>(analyze_statements(*explained));
+        make_local(std::move(command), facts);
+        return facts;
+    }
+    return analyze_statements(sql);
+}
+
+query_facts analyzer::analyze_statements(std::string_view sql)
 {
     query_facts facts;
     note_start(sql, facts);

@@ -26,6 +26,8 @@ public:
     query_facts analyze(std::string_view sql);
 
 private:
+    query_facts analyze_statements(std::string_view sql);
+
     struct buffers;
     analyze_limits limits_;
     std::unique_ptr<buffers> buffers_;

@@ -267,7 +267,7 @@ constexpr std::string_view read_only_names =
 
 constexpr std::string_view writing_names =
     "amvalidate brin_desummarize_range brin_summarize_new_values brin_summarize_range "
-    "clock_timestamp current_query currtid2 cursor_to_xml cursor_to_xmlschema gen_random_uuid "
+    "clock_timestamp current_query currtid2 gen_random_uuid "
     "gin_clean_pending_list lo_close lo_creat lo_create lo_export lo_from_bytea lo_get "
     "lo_import lo_lseek lo_lseek64 lo_open lo_put lo_tell lo_tell64 lo_truncate lo_truncate64 "
     "lo_unlink loread lowrite pg_advisory_unlock pg_advisory_unlock_all "
@@ -309,8 +309,12 @@ constexpr std::string_view writing_names =
     "pg_total_relation_size pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared "
     "pg_wal_replay_pause pg_wal_replay_resume pg_walfile_name pg_walfile_name_offset "
     "pg_xact_commit_timestamp pg_xact_commit_timestamp_origin pg_xact_status "
-    "plpgsql_call_handler query_to_xml query_to_xml_and_xmlschema query_to_xmlschema random "
-    "setseed timeofday ts_rewrite ts_stat txid_current txid_current_if_assigned txid_status";
+    "plpgsql_call_handler random "
+    "setseed timeofday txid_current txid_current_if_assigned txid_status";
+
+constexpr std::string_view query_names =
+    "cursor_to_xml cursor_to_xmlschema query_to_xml query_to_xml_and_xmlschema query_to_xmlschema "
+    "ts_rewrite ts_stat";
 
 constexpr std::string_view setting_names = "set_config";
 
@@ -337,6 +341,7 @@ function_table make_table()
     table.reserve(2'500);
     add(table, read_only_names, function_effect::read_only);
     add(table, writing_names, function_effect::writing);
+    add(table, query_names, function_effect::runs_query);
     add(table, setting_names, function_effect::changes_setting);
     add(table, sequence_names, function_effect::uses_sequence);
     add(table, advisory_lock_names, function_effect::takes_advisory_lock);

@@ -9,6 +9,7 @@ namespace pgtorii::routing {
 enum class function_effect : std::uint8_t {
     read_only,        // every builtin function of the name is immutable or stable
     writing,          // volatile, or it tells about the server or the transaction that it runs in
+    runs_query,       // a text that is an argument, which may be anything
     changes_setting,  // set_config
     takes_advisory_lock,  // one that outlives the transaction
     uses_sequence,        // nextval, setval, currval, lastval

@@ -1,8 +1,10 @@
 #include "routing/choose_node.hpp"
 
 #include "routing/decision.hpp"
+#include "routing/rules.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 
 namespace pgtorii::routing {
@@ -74,18 +76,22 @@ int choose_node(const ha::cluster_view& view, const config::redirect_list::entry
     return chosen >= 0 ? chosen : fallback(view);
 }
 
-int choose_least_delayed(const ha::cluster_view& view, std::int64_t delay_threshold, double draw)
+int choose_least_delayed(const ha::cluster_view& view, const rules& rules, double draw)
 {
-    const auto is_standby = [&](const ha::node_view& node) {
-        return node.is_valid() && node.weight_normalized > 0 && node.id != view.primary;
+    const bool is_by_time = rules.parameters().delay_threshold_by_time.count() > 0;
+    const auto delay_of = [is_by_time](const ha::node_view& node) {
+        return is_by_time ? node.replication_delay_time.count() : node.replication_delay;
+    };
+    const auto is_candidate = [&](const ha::node_view& node) {
+        return node.is_valid() && node.weight_normalized > 0 && node.id != view.primary &&
+               !rules.is_late(node);
     };
     auto smallest = std::numeric_limits<std::int64_t>::max();
     for (const auto& node : view.nodes) {
-        if (is_standby(node)) smallest = std::min(smallest, node.replication_delay);
+        if (is_candidate(node)) smallest = std::min(smallest, std::int64_t{delay_of(node)});
     }
-    if (smallest > delay_threshold) return -1;
     return draw_by_weight(view, draw, [&](const auto& node) {
-        return node.id != view.primary && node.replication_delay == smallest;
+        return is_candidate(node) && delay_of(node) == smallest;
     });
 }
 

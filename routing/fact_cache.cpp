@@ -35,14 +35,25 @@ void fact_cache::set_query_patterns(std::shared_ptr<const config::pattern_list> 
     by_key_.clear();
 }
 
+bool fact_cache::matches_pattern(std::string_view sql)
+{
+    unquoted_.assign(sql);
+    unquoted_.erase(std::remove(unquoted_.begin(), unquoted_.end(), '"'), unquoted_.end());
+    return patterns_->matches(unquoted_);
+}
+
 query_facts_ptr fact_cache::analyze(std::string_view sql)
 {
     auto facts = analyzer_.analyze(sql);
     if (patterns_) {
-        unquoted_.assign(sql);
-        unquoted_.erase(std::remove(unquoted_.begin(), unquoted_.end(), '"'), unquoted_.end());
-        facts.matches_query_pattern = patterns_->matches(unquoted_);
+        facts.matches_query_pattern = matches_pattern(sql);
         facts.depends_on_literals = true;
+        auto& first = facts.statements.front();
+        if (first.kind == statement_kind::explain_route) {
+            auto explained = *first.inner;
+            explained.matches_query_pattern = matches_pattern(first.value);
+            first.inner = std::make_shared<const query_facts>(std::move(explained));
+        }
     }
     return std::make_shared<const query_facts>(std::move(facts));
 }

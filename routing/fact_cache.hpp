@@ -53,6 +53,7 @@ public:
 
 private:
     query_facts_ptr analyze(std::string_view sql);
+    bool matches_pattern(std::string_view sql);
     bool was_seen_lately(std::uint64_t hash);
 
     cache_limits limits_;

@@ -38,10 +38,13 @@ std::size_t bytes_of(const query_facts& facts)
     for (const auto& statement : facts.statements) {
         add(statement.name);
         add(statement.value);
-        total +=
-            (statement.relations.capacity() + statement.functions.capacity()) * sizeof(std::string);
-        for (const auto& name : statement.relations) add(name);
-        for (const auto& name : statement.functions) add(name);
+        for (const auto* const names :
+             {&statement.relations, &statement.functions, &statement.operators,
+              &statement.cast_types, &statement.targets}) {
+            total += names->capacity() * sizeof(std::string);
+            for (const auto& name : *names) add(name);
+        }
+        if (statement.inner) total += bytes_of(*statement.inner);
     }
     return total;
 }

@@ -42,7 +42,8 @@ enum class statement_kind : std::uint8_t {
     notify,
     lock,
     explain,
-    call,  // CALL, DO
+    explain_route,  // EXPLAIN (ROUTE): `inner` has the facts of the statement explained
+    call,           // CALL, DO
     load,
     maintenance,  // VACUUM, ANALYZE, CLUSTER, REINDEX, CHECKPOINT, REFRESH ...
     ddl,
@@ -76,6 +77,8 @@ enum class setting_change : std::uint8_t {
 
 enum class isolation : std::uint8_t { unspecified, read_committed, repeatable_read, serializable };
 
+struct query_facts;
+
 /// What the text of one statement tells. Depends on the text alone, so it is cached.
 struct statement_facts {
     statement_kind kind = statement_kind::unparsed;
@@ -90,7 +93,7 @@ struct statement_facts {
     setting_change change = setting_change::none;
     std::string name;   ///< Of the setting (folded to lower case; "role", "session_authorization"),
                         ///< or see the kinds.
-    std::string value;  ///< For pgpool_set.
+    std::string value;  ///< Of pgpool_set; of explain_route the text that is explained.
     bool drops_database = false;  ///< DROP DATABASE: `name` is the database.
     bool has_value = false;
     bool creates_temp = false;      ///< Creates a temporary table, view or sequence.
@@ -109,12 +112,23 @@ struct statement_facts {
         false;  ///< INSERT, UPDATE, DELETE or MERGE inside a WITH, at any depth.
     bool calls_writing_function = false;  ///< A builtin function that is not known as read-only.
     bool calls_unknown_function =
-        false;  ///< A function that is no builtin: only the catalog could tell.
+        false;                    ///< A function that is no builtin: only the catalog could tell.
+    bool asks_functions = false;  ///< Likewise, or a builtin one that is not called by its schema:
+                                  ///< a user's own of that name may be meant.
     bool reads_system_catalog = false;
     bool reads_temp_schema = false;  ///< Names a relation as pg_temp.x.
 
+    /// DDL, also CREATE TABLE AS and SELECT INTO: what the catalog said before may be wrong now.
+    bool changes_schema = false;
+    /// May write tables that `targets` does not name (CALL, a function of a user's, unparsed ...).
+    bool writes_unknown = false;
+
     // Transaction control.
-    isolation begin_isolation = isolation::unspecified;  ///< Of BEGIN and SET TRANSACTION.
+    /// Of BEGIN, SET TRANSACTION, SET SESSION CHARACTERISTICS, and of SET and RESET of
+    /// transaction_isolation and default_transaction_isolation.
+    isolation begin_isolation = isolation::unspecified;
+    /// begin_isolation is that of transactions to come; RESET and DEFAULT leave it unspecified.
+    bool changes_default_isolation = false;
     bool begin_read_only = false;
     bool begin_read_write = false;
     bool begin_deferrable = false;
@@ -125,9 +139,16 @@ struct statement_facts {
     std::uint32_t text_offset = 0;
     std::uint32_t text_length = 0;
 
-    std::vector<std::string>
-        relations;  ///< Names as written, schema.name where qualified, quotes removed.
-    std::vector<std::string> functions;  ///< Same form.
+    // Names as written, schema.name where qualified, quotes removed.
+    std::vector<std::string> relations;  ///< Read or written; names of WITH queries are none.
+    std::vector<std::string> functions;
+    std::vector<std::string> operators;   ///< Those that PostgreSQL itself has not.
+    std::vector<std::string> cast_types;  ///< Of explicit casts, likewise.
+    std::vector<std::string> targets;     ///< Tables that it writes or locks rows of.
+
+    /// Of PREPARE the facts of the statement that it prepares, of EXPLAIN (ROUTE) of the one that
+    /// it explains; else null.
+    std::shared_ptr<const query_facts> inner;
 };
 
 /// What one Query or Parse text tells: its statements in order. Immutable and shared between

@@ -77,7 +77,7 @@ const std::vector<expectation> expectations{
     {"SET CONSTRAINTS ALL DEFERRED", kind::set_constraints, in_ddl, primary, true},
     {"SHOW ALL", kind::show, in_other, balanced, false},
     {"DISCARD ALL", kind::discard, in_other, all, true},
-    {"PREPARE p AS SELECT 1", kind::prepare, in_other, primary, false},
+    {"PREPARE p AS SELECT 1", kind::prepare, in_other, balanced, false},
     {"PREPARE p AS DELETE FROM t", kind::prepare, in_other, primary, true},
     {"EXECUTE p(1)", kind::execute, in_other, primary, true},
     {"DEALLOCATE p", kind::deallocate, in_other, primary, true},

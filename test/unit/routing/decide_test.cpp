@@ -48,10 +48,14 @@ struct asked {
     session_traits session = idle();
     ha::cluster_view view = view_of({0.5, 0.5});
     routing_parameters parameters;
+    catalog_facts catalog;  // by default: nothing special about any name
+    bool has_catalog = true;
 
     reason why() const
     {
-        const auto found = decide(*analyze(sql, {}), session, view, rules(parameters));
+        auto known = session;
+        if (has_catalog) known.catalog = &catalog;
+        const auto found = decide(*analyze(sql, {}), known, view, rules(parameters));
         const bool is_read = found.reason == reason::read_balanced;
         CHECK((found.target == target::balanced) == is_read);
         CHECK((found.target == target::local) == (found.reason == reason::local_command));
@@ -92,7 +96,7 @@ TEST_CASE("A decision names its reason")
     CHECK(why("SELECT a FROM t FOR UPDATE") == reason::row_lock);
     CHECK(why("WITH x AS (DELETE FROM t RETURNING *) TABLE x") == reason::data_modifying_with);
     CHECK(why("SELECT random()") == reason::writing_function);
-    CHECK(why("SELECT f()") == reason::unknown_function);
+    CHECK(why("SELECT f()") == reason::read_balanced);
     CHECK(why("COPY (SELECT nextval('s')) TO STDOUT") == reason::writing_function);
     CHECK(why("SELECT 1 FROM pg_class") == reason::system_catalog);
     CHECK(why("SELECT 1 FROM pg_temp.x") == reason::temporary_table);
@@ -140,9 +144,11 @@ TEST_CASE("The session's state keeps reads on the primary")
         session.transaction_written = session.session_written =
             session.session_transaction_written = true;
         CHECK(why(session, write_effect::off) == reason::read_balanced);
-        for (const auto mode : {write_effect::transaction, write_effect::trans_transaction,
-                                write_effect::dml_adaptive, write_effect::dml_adaptive_global}) {
+        for (const auto mode : {write_effect::transaction, write_effect::trans_transaction}) {
             CHECK(why(session, mode) == reason::transaction_written);
+        }
+        for (const auto mode : {write_effect::dml_adaptive, write_effect::dml_adaptive_global}) {
+            CHECK(why(session, mode) == reason::read_balanced);
         }
         CHECK(why(session, write_effect::always) == reason::session_written);
     }
@@ -278,8 +284,11 @@ TEST_CASE("Every reason has words of its own")
     const auto last = static_cast<int>(reason::local_command);
     for (int i = 0; i <= last; ++i) {
         const auto words = text_of(static_cast<reason>(i));
-        CHECK(words != "unknown");
+        CHECK_FALSE(words.empty());
         CHECK(all.insert(words).second);
+        const auto name = name_of(static_cast<reason>(i));
+        CHECK(all.insert(name).second);
+        CHECK(name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string_view::npos);
     }
 }
 
@@ -364,10 +373,25 @@ TEST_CASE("The least delayed standby is chosen within the threshold")
     view.nodes[1].replication_delay = 10;
     view.nodes[2].replication_delay = 20;
     view.nodes[3].replication_delay = 10;
-    CHECK(choose_least_delayed(view, 10, 0.1) == 1);
-    CHECK(choose_least_delayed(view, 10, 0.9) == 3);
-    CHECK(choose_least_delayed(view, 9, 0.1) == -1);
+    routing_parameters parameters;
+    const auto choose = [&](std::int64_t threshold, double draw) {
+        parameters.delay_threshold = threshold;
+        return choose_least_delayed(view, rules(parameters), draw);
+    };
+    CHECK(choose(10, 0.1) == 1);
+    CHECK(choose(10, 0.9) == 3);
+    CHECK(choose(9, 0.1) == -1);
+    SECTION("by time when there is a threshold in time")
+    {
+        view.nodes[2].replication_delay_time = std::chrono::milliseconds{5};
+        view.nodes[1].replication_delay_time = std::chrono::milliseconds{6};
+        view.nodes[3].replication_delay_time = std::chrono::milliseconds{7};
+        parameters.delay_threshold_by_time = std::chrono::milliseconds{5};
+        CHECK(choose(1, 0.5) == 2);
+        parameters.delay_threshold_by_time = std::chrono::milliseconds{4};
+        CHECK(choose(1'000, 0.5) == -1);
+    }
     view.nodes[1].status = ha::node_status::down;
     view.nodes[3].weight_normalized = 0;
-    CHECK(choose_least_delayed(view, 20, 0.1) == 2);
+    CHECK(choose(20, 0.1) == 2);
 }
