@@ -381,6 +381,12 @@ TEST_CASE("The least delayed standby is chosen within the threshold")
     CHECK(choose(10, 0.1) == 1);
     CHECK(choose(10, 0.9) == 3);
     CHECK(choose(9, 0.1) == -1);
+    SECTION("among those that are up and have a weight")
+    {
+        view.nodes[1].status = ha::node_status::down;
+        view.nodes[3].weight_normalized = 0;
+        CHECK(choose(20, 0.1) == 2);
+    }
     SECTION("by time when there is a threshold in time")
     {
         view.nodes[2].replication_delay_time = std::chrono::milliseconds{5};
@@ -391,7 +397,4 @@ TEST_CASE("The least delayed standby is chosen within the threshold")
         parameters.delay_threshold_by_time = std::chrono::milliseconds{4};
         CHECK(choose(1'000, 0.5) == -1);
     }
-    view.nodes[1].status = ha::node_status::down;
-    view.nodes[3].weight_normalized = 0;
-    CHECK(choose(20, 0.1) == 2);
 }
