@@ -22,6 +22,8 @@ struct catalog_facts {
     bool locks_rows = false;
     /// All tables that are read, those below views and partitioned tables too: "schema.name".
     std::vector<std::string> tables;
+    /// False: there are more tables than are kept, so any table may be among them.
+    bool tables_are_all = true;
 };
 
 using catalog_facts_ptr = std::shared_ptr<const catalog_facts>;
