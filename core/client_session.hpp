@@ -274,18 +274,6 @@ private:
     runtime::task<bool> take_turn(bool may_tell);
     runtime::task<opening> open_link(server_link& link, bool relays);
     runtime::task<opening> connect_link(server_link& link);
-    /// What to do after a message of a server during login.
-    enum class login_step : std::uint8_t {
-        go_on,
-        relay,       ///< Pass it to the client and its answer back.
-        relay_only,  ///< Pass it to the client, who has nothing to answer.
-        ready,
-        fail,
-    };
-    login_step on_login_message(server_link& link, char type, std::span<const std::byte> whole,
-                                bool relays, opening& outcome);
-    login_step on_challenge(server_link& link, std::span<const std::byte> body, bool relays,
-                            opening& outcome);
     runtime::task<opening> start_link(server_link& link, bool relays);
     runtime::task<bool> bring_settings(server_link& link);
     runtime::task<bool> join_transaction(server_link& link);
