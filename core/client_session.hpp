@@ -59,6 +59,8 @@ public:
         if (waits_for_view_) events_.raise(event_view);
     }
     void on_turn_granted() { events_.raise(event_turn); }
+    /// A look-up in the catalog that this session waits for has ended.
+    void on_catalog_answered() { events_.raise(event_catalog); }
     /// The gate is closing.
     void end() { events_.raise(event_end); }
 
@@ -86,6 +88,7 @@ private:
         event_end = 256,
         event_cancel_sent = 512,
         event_pause = 1024,
+        event_catalog = 2048,
     };
 
     /// A piece of the client's stream that is served as one.

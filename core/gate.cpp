@@ -111,6 +111,7 @@ gate::gate(settings_ptr settings, node_counters& counters, const local_commands&
           .pool = pool_,
           .cancels = cancels_,
           .counters = counters,
+          .generations = generations_,
           .commands = commands,
           .report_trouble = [this](int node) { monitor_->kick(node, ha::trouble::link_lost); },
           .report_connected = [this](int node) { monitor_->session_connected(node); },

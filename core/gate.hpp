@@ -2,6 +2,7 @@
 
 #include "config/settings.hpp"
 #include "core/cancel_registry.hpp"
+#include "core/catalog_generations.hpp"
 #include "core/command_line.hpp"
 #include "core/link_pool.hpp"
 #include "core/listener.hpp"
@@ -69,6 +70,7 @@ private:
     runtime::task_group tasks_;
     link_pool pool_;
     cancel_registry cancels_;
+    catalog_generations generations_;
     gate_services services_;
     ha::cluster_view_ptr view_;
     std::vector<listening_socket> listeners_;

@@ -64,6 +64,27 @@ bool link_pool::leave_queue(waiting_session& who)
     return true;
 }
 
+link_pool::look_up_turn link_pool::take_look_up_turn()
+{
+    const std::lock_guard guard{mutex_};
+    if (turn_count_ < link_count_max_ && queue_.empty()) {
+        ++turn_count_;
+        return look_up_turn::session;
+    }
+    if (extra_turn_count_ == extra_turn_count_max) return look_up_turn::none;
+    ++extra_turn_count_;
+    return look_up_turn::extra;
+}
+
+void link_pool::return_look_up_turn(look_up_turn which)
+{
+    if (which == look_up_turn::session) return_turn();
+    if (which != look_up_turn::extra) return;
+    const std::lock_guard guard{mutex_};
+    always_assert(extra_turn_count_ > 0);
+    --extra_turn_count_;
+}
+
 std::size_t link_pool::count_ahead_of(const waiting_session& who) const
 {
     const std::lock_guard guard{mutex_};
@@ -122,7 +143,12 @@ void link_pool::put(std::unique_ptr<server_link> link, clock::time_point now)
 {
     link->park();
     link->returned_at = now;
+    std::unique_ptr<server_link> surplus;  // declared before the guard, so destroyed after it
     const std::lock_guard guard{mutex_};
+    if (link_counts_[link->node()] > link_count_max_) {
+        surplus = std::move(link);
+        return;
+    }
     link->home()->parked[link->node()].push_back(std::move(link));
 }
 

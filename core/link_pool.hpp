@@ -52,7 +52,9 @@ struct waiting_session {
 /// first-in-first-out when all are taken, and gives it back at its end. With a turn, one link to
 /// each node is its due: links in use at a node are never more than the turns, so a full node
 /// always has a parked link to close in favour of a new one, and two sessions that each hold one
-/// node's link and want the other's can't wait for each other.
+/// node's link and want the other's can't wait for each other. Look-ups in the catalog hold one
+/// link and wait for nothing; those that use an extra turn may make `extra_turn_count_max` links
+/// more than the budget for the moment.
 ///
 /// Process-wide behind one mutex, held for a few map operations at a session's first statement and
 /// at its end, never on the way of a query. Parked links are not watched by anybody: `take` looks
@@ -61,6 +63,8 @@ class link_pool {
 public:
     explicit link_pool(std::size_t link_count_max) : link_count_max_(link_count_max) {}
     ~link_pool();
+
+    static constexpr std::size_t extra_turn_count_max = 2;
 
     std::size_t link_count_max() const { return link_count_max_; }
 
@@ -74,6 +78,12 @@ public:
     void return_turn();
     /// Leaves the queue. False: the turn has been granted meanwhile and is the caller's to return.
     bool leave_queue(waiting_session& who);
+    /// For a look-up in the catalog, which never waits: a turn that is free now, or else one of
+    /// `extra_turn_count_max` that sessions don't have, so that look-ups go on while all turns are
+    /// taken. With it goes one link, and the look-up returns it by return_look_up_turn.
+    enum class look_up_turn : std::uint8_t { none, session, extra };
+    look_up_turn take_look_up_turn();
+    void return_look_up_turn(look_up_turn which);
     /// How many stand before `who`.
     std::size_t count_ahead_of(const waiting_session& who) const;
 
@@ -82,7 +92,8 @@ public:
     /// A new, unconnected link, counted from now on. Needs a turn. A parked link of another pool
     /// may be closed for it.
     std::unique_ptr<server_link> make(const std::shared_ptr<pool>& home, int node);
-    /// Parks a clean link. The caller has detached its session's state from it.
+    /// Parks a clean link. The caller has detached its session's state from it. Where the extra
+    /// turns have made more links than there may be, it is closed instead.
     void put(std::unique_ptr<server_link> link, clock::time_point now);
 
     void set_welcome(pool& of, std::shared_ptr<const core::welcome> what);
@@ -116,6 +127,7 @@ private:
     std::unordered_map<std::string, std::shared_ptr<pool>> pools_;
     std::unordered_map<int, std::size_t> link_counts_;  // by node
     std::size_t turn_count_ = 0;
+    std::size_t extra_turn_count_ = 0;
     std::list<waiting_session*> queue_;
 };
 

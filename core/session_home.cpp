@@ -1,5 +1,6 @@
 #include "core/session_home.hpp"
 
+#include "core/catalog_service.hpp"
 #include "core/client_session.hpp"
 
 namespace pgtorii::core {
@@ -14,7 +15,8 @@ session_home::session_home(runtime::worker& worker_loop, gate_services& shared,
       facts({.bytes_max = static_cast<std::size_t>(settings->fact_cache_size)}, {},
             std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()),
       unreadable_facts(std::make_shared<const routing::query_facts>(routing::unreadable({}))),
-      random(std::random_device{}())
+      random(std::random_device{}()),
+      catalog_(std::make_unique<catalog_service>(*this))
 {
     facts.set_query_patterns(settings->primary_routing_query_pattern_list);
 }
@@ -45,9 +47,23 @@ client_session* session_home::find(std::uint64_t session)
     return found == sessions_.end() ? nullptr : found->second.get();
 }
 
+const routing::catalog_facts* session_home::catalog_facts_for(const pool& of,
+                                                              session_settings& of_session,
+                                                              const routing::query_facts_ptr& text)
+{
+    return catalog_->facts_for(of, of_session, text);
+}
+
+bool session_home::ask_catalog(const std::shared_ptr<pool>& of, session_settings& of_session,
+                               const routing::query_facts_ptr& text, std::uint64_t session)
+{
+    return catalog_->ask(of, of_session, text, session);
+}
+
 void session_home::publish(settings_ptr new_settings)
 {
     settings = std::move(new_settings);
+    catalog_->reconfigure();
     rules = std::make_shared<const routing::rules>(routing::make_rules(*settings));
     facts.set_query_patterns(settings->primary_routing_query_pattern_list);
 }

@@ -2,12 +2,14 @@
 
 #include "config/settings.hpp"
 #include "core/cancel_registry.hpp"
+#include "core/catalog_generations.hpp"
 #include "core/link_pool.hpp"
 #include "core/node_counters.hpp"
 #include "core/runtime/worker.hpp"
 #include "ha/cluster_view.hpp"
 #include "protocol/pg_error.hpp"
 #include "protocol/writer.hpp"
+#include "routing/catalog_facts.hpp"
 #include "routing/fact_cache.hpp"
 #include "routing/repair_memory.hpp"
 #include "routing/rules.hpp"
@@ -17,11 +19,14 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 namespace pgtorii::core {
 
+class catalog_service;
 class client_session;
+class session_settings;
 
 using settings_ptr = std::shared_ptr<const config::settings>;
 using rules_ptr = std::shared_ptr<const routing::rules>;
@@ -47,6 +52,7 @@ struct gate_services {
     link_pool& pool;
     cancel_registry& cancels;
     node_counters& counters;
+    catalog_generations& generations;
     const local_commands& commands;
     /// A session saw trouble with a node (a failed connect, a lost link): look at it now. Any
     /// thread.
@@ -85,6 +91,22 @@ public:
     void retire(std::uint64_t session);
     client_session* find(std::uint64_t session);
 
+    /// What the catalog says of the names in this text, as the session's settings make them
+    /// resolve. Null: not known (yet), or the session's namespace isn't (a SET in the present
+    /// transaction). One look into a hash table for a text that was answered before. Valid until
+    /// the next call here or to ask_catalog.
+    const routing::catalog_facts* catalog_facts_for(const pool& of, session_settings& of_session,
+                                                    const routing::query_facts_ptr& text);
+    /// Has the catalog asked what catalog_facts_for doesn't know. True: client_session::
+    /// on_catalog_answered will be called for `session` (perhaps more than once, perhaps without an
+    /// answer: then this is to be called again), within about catalog_wait_timeout. False: there
+    /// will be no answer soon, the statement belongs to the primary.
+    bool ask_catalog(const std::shared_ptr<pool>& of, session_settings& of_session,
+                     const routing::query_facts_ptr& text, std::uint64_t session);
+    /// The schema of this database has changed, and the change is committed: what any worker knows
+    /// of it holds no more.
+    void forget_catalog(std::string_view database) { services.generations.changed(database); }
+
     void publish(settings_ptr new_settings);
     void publish(ha::cluster_view_ptr new_view);
     /// Tells every session to end: at once, or (smart) when it has nothing more to do is the
@@ -96,6 +118,7 @@ public:
 private:
     std::unordered_map<std::uint64_t, std::unique_ptr<client_session>> sessions_;
     std::uint64_t next_id_ = 1;
+    std::unique_ptr<catalog_service> catalog_;
 };
 
 }  // namespace pgtorii::core

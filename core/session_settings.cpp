@@ -7,6 +7,17 @@ namespace pgtorii::core {
 using routing::setting_change;
 using routing::statement_kind;
 
+namespace {
+
+/// Settings that decide what a name means.
+bool is_of_namespace(std::string_view name)
+{
+    return name == "search_path" || name == "role" || name == "session_authorization" ||
+           name == "client_encoding";
+}
+
+}  // namespace
+
 void session_settings::completed(const routing::statement_facts& facts, std::string_view text,
                                  bool in_transaction)
 {
@@ -18,6 +29,9 @@ void session_settings::completed(const routing::statement_facts& facts, std::str
     case statement_kind::release_savepoint: leave_savepoint(facts.name, true); return;
     case statement_kind::rollback_to_savepoint: leave_savepoint(facts.name, false); return;
     default: break;
+    }
+    if (facts.change == setting_change::set_local && is_of_namespace(facts.name)) {
+        namespace_is_local_ = true;
     }
     if (facts.change == setting_change::none || facts.change == setting_change::set_local) return;
     if (text.size() > text_bytes_max) {
@@ -43,11 +57,13 @@ void session_settings::committed()
 {
     for (const auto& each : uncommitted_) apply(each);
     uncommitted_.clear();
+    namespace_is_local_ = false;
 }
 
 void session_settings::rolled_back()
 {
     uncommitted_.clear();
+    namespace_is_local_ = false;
 }
 
 /// RELEASE keeps what was set since the savepoint and forgets it and those inside it; ROLLBACK TO
@@ -77,6 +93,8 @@ void session_settings::leave_savepoint(const std::string& name, bool keeps_chang
 void session_settings::apply(const change& what)
 {
     ++version_;
+    const bool names_one = what.kind == setting_change::set || what.kind == setting_change::reset;
+    if (!names_one || is_of_namespace(what.name)) namespace_.reset();
     switch (what.kind) {
     case setting_change::none:
     case setting_change::set_local: return;
@@ -116,6 +134,29 @@ std::vector<std::string> session_settings::statements_after(std::uint64_t versio
     if (discarded_at_ > version) statements.emplace_back("DISCARD ALL");
     for (const auto* each : missing) statements.push_back(each->sql);
     return statements;
+}
+
+std::vector<std::string> session_settings::namespace_statements() const
+{
+    // A "reset all" needs no statement: a fresh link is as it leaves things, and what came before
+    // it is forgotten here.
+    std::vector<const entry*> deciding;
+    for (const auto& [name, each] : entries_) {
+        if (is_of_namespace(name)) deciding.push_back(&each);
+    }
+    std::ranges::sort(deciding, {}, [](const entry* each) { return each->version; });
+    std::vector<std::string> statements;
+    for (const auto* each : deciding) statements.push_back(each->sql);
+    return statements;
+}
+
+bool session_settings::has_certain_namespace() const
+{
+    if (!is_certain_ || namespace_is_local_) return false;
+    return std::ranges::none_of(uncommitted_, [](const change& each) {
+        return each.kind == setting_change::reset_all ||
+               (each.kind != setting_change::none && is_of_namespace(each.name));
+    });
 }
 
 }  // namespace pgtorii::core

@@ -1,11 +1,13 @@
 #pragma once
 
+#include "routing/relation_cache.hpp"
 #include "routing/statement_facts.hpp"
 
 #include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pgtorii::core {
@@ -35,6 +37,17 @@ public:
     /// What a link that stands at `version` lacks, in order; to be run as simple queries.
     std::vector<std::string> statements_after(std::uint64_t version) const;
 
+    /// The part of the record by which names in SQL resolve (search_path, role, session user, the
+    /// encoding of the names), in order: a fresh link that runs these finds what the session finds.
+    std::vector<std::string> namespace_statements() const;
+    /// False: something inside the present transaction, or a record that isn't certain, keeps the
+    /// namespace from being known.
+    bool has_certain_namespace() const;
+    /// The worker's object for this namespace, kept here so that a query needn't look for it; null
+    /// after a change of it.
+    const routing::catalog_namespace_ptr& known_namespace() const { return namespace_; }
+    void remember_namespace(routing::catalog_namespace_ptr known) { namespace_ = std::move(known); }
+
 private:
     struct entry {
         std::uint64_t version;
@@ -57,6 +70,8 @@ private:
     std::uint64_t discarded_at_ =
         0;  // the version of the last DISCARD ALL: links before it need one too
     bool is_certain_ = true;
+    bool namespace_is_local_ = false;  // SET LOCAL in this transaction
+    routing::catalog_namespace_ptr namespace_;
 };
 
 }  // namespace pgtorii::core
