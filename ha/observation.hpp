@@ -3,6 +3,7 @@
 #include "core/base/result.hpp"
 #include "ha/cluster_view.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@ struct replication_row {
     std::string application_name;
     std::string state;
     std::string sync_state;
+    std::chrono::microseconds replay_lag{};  ///< Zero: none, or not told.
 };
 
 /// What a server says of itself. Zero: it does not tell (too old, or the user may not see it).

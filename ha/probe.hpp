@@ -2,18 +2,12 @@
 
 #include "ha/cluster_config.hpp"
 #include "ha/observation.hpp"
-#include "protocol/authentication.hpp"
-#include "protocol/message.hpp"
-#include "protocol/server_messages.hpp"
+#include "ha/reply_frames.hpp"
+#include "ha/server_login.hpp"
 #include "protocol/writer.hpp"
 
 #include <cstddef>
-#include <cstdint>
-#include <optional>
 #include <span>
-#include <string>
-#include <string_view>
-#include <vector>
 
 namespace pgtorii::ha {
 
@@ -42,40 +36,31 @@ public:
     /// What was learnt; `node` and `addresses` are the driver's to fill in. Once, after is_done.
     observation take_result();
 
-    static constexpr std::size_t message_bytes_max = 64 * 1024;
+    static constexpr std::size_t message_bytes_max = reply_frames::message_bytes_max;
     static constexpr std::size_t input_bytes_max = 1024 * 1024;
     static constexpr std::size_t receiver_count_max = 1'000;
 
 private:
-    enum class phase : std::uint8_t { login, start, questions };
-    enum class sasl_step : std::uint8_t { none, first_sent, final_sent, verified };
     enum question : std::size_t { q_recovery, q_position, q_history, q_receivers, question_count };
-    struct column {
-        bool is_null = true;
-        std::string_view text;
-    };
 
-    void on_message(char type, std::span<const std::byte> body);
-    void on_authentication(std::span<const std::byte> body);
-    void answer_sasl(const protocol::authentication_message& asked);
-    void answer_password(std::string_view password);
+    bool on_message(char type, std::span<const std::byte> body);
+    void on_login_message(char type, std::span<const std::byte> body);
+    void on_answer_message(char type, std::span<const std::byte> body);
     void on_error(std::span<const std::byte> body);
     void on_row(std::span<const std::byte> body);
     void on_ready();
-    void on_parameter(std::span<const std::byte> body);
     void ask();
     void fail(error_code why);
     void refuse(error_code why);
-    void take_columns(std::span<const column> row);
+    void take_columns(std::span<const reply_column> row);
+    void take_history(std::span<const reply_column> row);
+    void take_receiver(std::span<const reply_column> row);
 
-    check_login login_;
     protocol::message_buffer output_;
-    std::vector<std::byte> input_;  // of a message that is not whole yet
-    std::size_t input_bytes_ = 0;   // in all
-    std::optional<protocol::scram_client> scram_;
-    sasl_step sasl_ = sasl_step::none;
-    int major_version_ = 0;
-    phase phase_ = phase::login;
+    server_login login_;
+    reply_frames frames_;
+    std::size_t input_bytes_ = 0;  // in all
+    bool is_logged_in_ = false;
     std::size_t question_ = q_recovery;
     bool role_is_known_ = false;
     bool is_done_ = false;

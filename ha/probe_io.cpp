@@ -4,11 +4,7 @@
 #include "ha/probe.hpp"
 #include "protocol/writer.hpp"
 
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/write.hpp>
-
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace pgtorii::ha {
@@ -24,7 +20,8 @@ probe_connection::socket::endpoint_type endpoint_of(const socket_address& addres
     return {address.storage.data(), address.length};
 }
 
-/// Tries the addresses in order; gives the last one's error.
+}  // namespace
+
 runtime::awaitable<error_code> connect(probe_connection& to,
                                        const std::vector<socket_address>& addresses,
                                        std::chrono::milliseconds limit, clock::time_point deadline)
@@ -45,33 +42,6 @@ runtime::awaitable<error_code> connect(probe_connection& to,
     to.limit_to(deadline);
     co_return failure;
 }
-
-/// Plays the conversation to its end. The error, if any, is the connection's.
-runtime::awaitable<error_code> converse(probe_connection& with, probe& talk)
-{
-    std::array<std::byte, 4096> buffer;
-    while (!talk.is_done()) {
-        const auto out = talk.output();
-        if (!out.empty()) {
-            const auto written = co_await boost::asio::async_write(
-                with.stream, boost::asio::buffer(out.data(), out.size()), runtime::tuple_token);
-            talk.on_sent();
-            if (std::get<0>(written)) co_return std::get<0>(written);
-        }
-        const auto read =
-            co_await with.stream.async_read_some(boost::asio::buffer(buffer), runtime::tuple_token);
-        const auto failure = std::get<0>(read);
-        if (failure == boost::asio::error::eof)
-            talk.on_end();
-        else if (failure)
-            co_return failure;
-        else
-            talk.on_bytes(std::span(buffer).first(std::get<1>(read)));
-    }
-    co_return error_code{};
-}
-
-}  // namespace
 
 void probe_connection::limit_to(clock::time_point deadline)
 {

@@ -6,9 +6,18 @@
 #include "ha/observation.hpp"
 
 #include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/write.hpp>
 
+#include <array>
+#include <chrono>
+#include <cstddef>
 #include <memory>
+#include <span>
+#include <tuple>
+#include <vector>
 
 namespace pgtorii::ha {
 
@@ -36,6 +45,40 @@ private:
     clock::time_point deadline_ = clock::time_point::max();
     bool is_late_ = false;
 };
+
+/// Tries the addresses in order; gives the last one's error. One address never takes longer than
+/// `limit` (zero: no limit), all together not longer than `deadline`, which stays the connection's
+/// limit after it.
+runtime::awaitable<error_code> connect(probe_connection& to,
+                                       const std::vector<socket_address>& addresses,
+                                       std::chrono::milliseconds limit, clock::time_point deadline);
+
+/// Plays a conversation until it `is_done`: sends its output(), gives it what comes. The error, if
+/// any, is the connection's. Both must outlive it.
+template <class Talk>
+runtime::awaitable<error_code> converse(probe_connection& with, Talk& talk)
+{
+    std::array<std::byte, 4096> buffer;
+    while (!talk.is_done()) {
+        const auto out = talk.output();
+        if (!out.empty()) {
+            const auto written = co_await boost::asio::async_write(
+                with.stream, boost::asio::buffer(out.data(), out.size()), runtime::tuple_token);
+            talk.on_sent();
+            if (std::get<0>(written)) co_return std::get<0>(written);
+        }
+        const auto read =
+            co_await with.stream.async_read_some(boost::asio::buffer(buffer), runtime::tuple_token);
+        const auto failure = std::get<0>(read);
+        if (failure == boost::asio::error::eof)
+            talk.on_end();
+        else if (failure)
+            co_return failure;
+        else
+            talk.on_bytes(std::span(buffer).first(std::get<1>(read)));
+    }
+    co_return error_code{};
+}
 
 struct probe_outcome {
     observation seen;
