@@ -58,6 +58,8 @@ public:
     {
         if (waits_for_view_) events_.raise(event_view);
     }
+    /// The sampler of WAL positions has news, and this session has asked to be told.
+    void on_causal_sample() { events_.raise(event_causal); }
     void on_turn_granted() { events_.raise(event_turn); }
     /// A look-up in the catalog that this session waits for has ended.
     void on_catalog_answered() { events_.raise(event_catalog); }
@@ -89,6 +91,7 @@ private:
         event_cancel_sent = 512,
         event_pause = 1024,
         event_catalog = 2048,
+        event_causal = 4096,
     };
 
     /// A piece of the client's stream that is served as one.

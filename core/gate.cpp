@@ -107,6 +107,7 @@ gate::gate(settings_ptr settings, node_counters& counters, const local_commands&
       acceptors_(control_.get_executor()),
       tasks_(control_.get_executor()),
       pool_(link_count_max_of(*settings_)),
+      causal_([this] { asio::post(control_, [this] { causal_watch_->on_wake(); }); }),
       services_{
           .pool = pool_,
           .cancels = cancels_,
@@ -120,12 +121,17 @@ gate::gate(settings_ptr settings, node_counters& counters, const local_commands&
                   auto& there = *lanes_[static_cast<std::size_t>(worker)];
                   there.loop.post(
                       [home = there.home.get(), work = std::move(function)] { work(*home); });
-              }}
+              },
+          .causal = causal_}
 {
     raise_descriptor_limit();
     monitor_ = std::make_unique<ha::monitor>(
         control_, settings_, [this](ha::cluster_view_ptr view) { publish(std::move(view)); });
     view_ = monitor_->view();
+    causal_watch_ = std::make_unique<ha::causal_watch>(control_, settings_, causal_, [this] {
+        on_each_home([](session_home& home) { home.on_causal_sample(); });
+    });
+    causal_watch_->on_view(*view_);
     open_listeners();
     for (int i = 0; i < worker_count_of(*settings_); ++i) {
         auto made = std::make_unique<lane>(i);
@@ -176,6 +182,7 @@ void gate::publish(ha::cluster_view_ptr view)
         if (!node.is_valid()) pool_.drop_node(node.id);
     }
     view_ = view;
+    causal_watch_->on_view(*view);  // before sessions see it: see causal_watch
     on_each_home([view](session_home& home) { home.publish(view); });
 }
 
@@ -308,6 +315,8 @@ awaitable<> gate::shut_down()
     }
     monitor_->stop();
     co_await monitor_->join();
+    causal_watch_->stop();
+    co_await causal_watch_->join();
     signals_.stop();
     log(config::message_level::log, "Pgpool-II system is shutdown");
     // The last task of the group can't join its own group: run() ends when nothing is left to wait
@@ -335,6 +344,7 @@ void gate::reload()
     settings_ = std::move(fresh);
     runtime::log::configure(*settings_);
     monitor_->reconfigure(settings_);
+    causal_watch_->reconfigure(settings_);
     on_each_home([settings = settings_](session_home& home) { home.publish(settings); });
 }
 

@@ -12,6 +12,8 @@
 #include "core/runtime/worker.hpp"
 #include "core/session_home.hpp"
 #include "core/signals.hpp"
+#include "ha/causal_board.hpp"
+#include "ha/causal_watch_io.hpp"
 #include "ha/cluster_view.hpp"
 #include "ha/monitor_io.hpp"
 
@@ -71,11 +73,13 @@ private:
     link_pool pool_;
     cancel_registry cancels_;
     catalog_generations generations_;
+    ha::causal_board causal_;
     gate_services services_;
     ha::cluster_view_ptr view_;
     std::vector<listening_socket> listeners_;
     std::vector<std::unique_ptr<lane>> lanes_;
     std::unique_ptr<ha::monitor> monitor_;
+    std::unique_ptr<ha::causal_watch> causal_watch_;
     std::optional<stop_mode> stopping_;
 };
 

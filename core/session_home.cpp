@@ -74,6 +74,13 @@ void session_home::publish(ha::cluster_view_ptr new_view)
     for (auto& [id, session] : sessions_) session->on_view_changed();
 }
 
+void session_home::on_causal_sample()
+{
+    for (const auto id : std::exchange(causal_waiters, {})) {
+        if (auto* const session = find(id)) session->on_causal_sample();
+    }
+}
+
 void session_home::end_sessions()
 {
     for (auto& [id, session] : sessions_) session->end();

@@ -6,6 +6,7 @@
 #include "core/link_pool.hpp"
 #include "core/node_counters.hpp"
 #include "core/runtime/worker.hpp"
+#include "ha/causal_board.hpp"
 #include "ha/cluster_view.hpp"
 #include "protocol/pg_error.hpp"
 #include "protocol/writer.hpp"
@@ -21,6 +22,8 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 namespace pgtorii::core {
 
@@ -61,6 +64,8 @@ struct gate_services {
     std::function<void(int node)> report_connected;
     /// Runs a function on the home of that worker. Any thread.
     std::function<void(int worker, std::function<void(class session_home&)>)> run_on;
+    /// What is known of floors and replay positions; its head says what a session must do.
+    ha::causal_board& causal;
 };
 
 /// Everything of one worker that its sessions use. Lives and is used on that worker; the control
@@ -109,6 +114,11 @@ public:
 
     void publish(settings_ptr new_settings);
     void publish(ha::cluster_view_ptr new_view);
+    /// The causal board has news: tells the sessions in `causal_waiters`, and empties it.
+    void on_causal_sample();
+    /// Sessions that wait for a standby to replay their floor. One that still waits after a sample
+    /// puts itself in again; one that has ended meanwhile is no harm.
+    std::vector<std::uint64_t> causal_waiters;
     /// Tells every session to end: at once, or (smart) when it has nothing more to do is the
     /// caller's choice by waiting.
     void end_sessions();
