@@ -12,14 +12,18 @@
 #include "core/server_link.hpp"
 #include "core/session_home.hpp"
 #include "core/session_settings.hpp"
+#include "ha/causal_board.hpp"
 #include "protocol/client_messages.hpp"
 #include "protocol/message.hpp"
 #include "protocol/startup.hpp"
 #include "routing/decision.hpp"
+#include "routing/session_tracker.hpp"
 
+#include <bitset>
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -158,7 +162,8 @@ private:
              std::string_view detail = {}) const;
     void log_end() const;
     bool is_over() const { return client_is_gone_ || is_ending_; }
-    char status_for_client() const { return transaction_status_; }
+    /// As the last ReadyForQuery told it: I, T or E.
+    char status() const { return tracker_.status(); }
 
     // session_login.cpp
     runtime::task<bool> log_in();
@@ -176,6 +181,7 @@ private:
     bool may_take_segment(const server_link& link) const;
     runtime::task<server_link*> serve_segment(server_link& link);
     bool must_wait(const route& way) const;
+    bool must_answer_locally(const route& way) const;
     runtime::task<route> wait_to_route(unit& what);
     runtime::task<bool> settle(server_link& link);
     void abandon_unit();
@@ -205,17 +211,39 @@ private:
     prepared_ptr statement_named(std::string_view name) const;
     std::size_t whole_bytes() const;
     prepared_ptr statement_of(const protocol::parse_message& parse);
-    routing::decision judge(const routing::query_facts& facts, std::string_view sql,
+    routing::decision judge(const routing::query_facts_ptr& facts, std::string_view sql,
                             bool is_extended);
     route route_query(std::string_view sql);
     route route_extended(unit& what);
     route resolve(routing::decision why);
-    routing::session_traits traits() const;
+    bool is_fit(int node) const;
+    void choose_balanced_node();
+    void choose_reader();
+    bool is_balancing_query(const routing::query_facts& facts) const;
+    routing::query_facts_ptr prepared_facts(const routing::query_facts& facts) const;
+    const routing::catalog_facts* catalog_of(const routing::query_facts_ptr& facts,
+                                             const routing::query_facts_ptr& prepared);
+    routing::session_traits traits_for(const routing::query_facts_ptr& facts, std::string_view sql,
+                                       const routing::query_facts_ptr& prepared, bool is_extended);
     const routing::query_facts_ptr& analyze(std::string_view sql);
+    // session_statements.cpp
+    void need_statement(const routing::statement_facts& facts);
+    static bool lacks_statement(const server_link& link, const prepared_statement& wanted);
+    bool lacks_statements(const server_link& link) const;
+    runtime::task<> bring_statements(server_link& link);
+    std::vector<std::string> explain_route();
+
+    // session_causal.cpp
+    bool is_causal() const;
+    void note_touched();
+    bool has_replayed(int node);
+    runtime::task<> wait_for_sample(clock::time_point until);
+    runtime::task<> wait_for_catalog(clock::time_point until, bool& is_answered);
     void send_unit(server_link& link, const unit& what);
     void send_query(server_link& link, const unit& what, std::span<const std::byte> bytes);
     void send_extended(server_link& link, std::span<const std::byte> bytes);
-    void note_query_within(std::span<const std::byte> bytes, bool is_whole);
+    void note_query_within(server_link& link, std::span<const std::byte> bytes, bool is_whole);
+    void close_stale_names(server_link& link);
     void end_unit_elsewhere(const server_link* at);
     void expect_item(server_link& link, const unit_item& item);
     const prepared_statement* item_statement(const unit_item& item) const;
@@ -225,7 +253,7 @@ private:
     void prepare_place(server_link& link, const unit_item& item);
     void bring_statement(server_link& link, const prepared_statement& statement);
     void begin_unit();
-    void note_sent(const routing::query_facts& facts);
+    void note_sent(const server_link& link, const routing::query_facts_ptr& facts);
     void answer_locally(const unit& what);
     void skip_unit(const unit& what);
     void log_client_messages(std::span<const std::byte> bytes) const;
@@ -260,6 +288,8 @@ private:
     bool on_error(server_link& link, std::span<const std::byte> body, const protocol::step& what);
     bool on_parameter(server_link& link, std::span<const std::byte> body);
     bool on_ready(server_link& link, char status);
+    void note_published();
+    void note_prepared(server_link& link, const std::string& name, std::string_view text);
     void on_completed(server_link& link, const protocol::step& what, std::string_view tag);
     void apply_effects(server_link& link, const routing::statement_facts& facts,
                        std::string_view text, std::string_view tag);
@@ -283,9 +313,12 @@ private:
     runtime::task<opening> start_link(server_link& link, bool relays);
     runtime::task<bool> bring_settings(server_link& link);
     runtime::task<bool> join_transaction(server_link& link);
+    runtime::task<bool> learn_isolation(server_link& link);
+    bool is_standby_ready(const server_link& link) const;
     runtime::task<bool> fail_transaction();
     runtime::task<bool> wait_for_primary(clock::time_point until);
     runtime::task<bool> run_own(server_link& link, std::string_view sql);
+    runtime::task<bool> finish_own(server_link& link);
     runtime::task<> give_back_links();
     runtime::task<> drain(server_link& link);
     void leave_shared_transaction(server_link& link, bool commits);
@@ -317,6 +350,7 @@ private:
     cancel_key key_;
     bool has_key_ = false;
     settings_ptr settings_;
+    rules_ptr rules_;  // of those settings
 
     // What it holds.
     std::vector<std::unique_ptr<server_link>> links_;  // at most one for each node
@@ -324,6 +358,11 @@ private:
     bool has_turn_ = false;
     bool is_exclusive_ = false;  // the client proved itself to one server: that link is all it has
     std::list<std::unique_ptr<cancel_sender>> cancels_;
+
+    // Causal reads: what this session's reads must see, and who is known to have it.
+    std::uint64_t causal_ticket_ = 0;
+    std::optional<ha::causal_board::floor> causal_floor_;
+    std::bitset<ha::causal_board::node_count_max> replayed_nodes_;
 
     // What has happened.
     bool client_is_gone_ = false;
@@ -338,16 +377,12 @@ private:
     // Session state.
     session_settings settings_record_;
     prepared_statements prepared_;
-    char transaction_status_ = 'I';
+    routing::session_tracker tracker_;
     int transaction_node_ = -1;  // while there is a transaction: the node that has its writes
     int state_node_ = -1;        // where has_server_state_ holds
-    bool transaction_written_ = false;
-    bool transaction_shareable_ = false;
-    bool session_written_ = false;
-    bool session_transaction_written_ = false;
-    bool is_pinned_ = false;
     bool has_server_state_ = false;  // something on the primary's link can't be rebuilt elsewhere
-    int balanced_node_ = -1;
+    int balanced_node_ = -1;         // the session's load balance node
+    int reader_node_ = -1;           // the one for the statement at hand
     std::uint64_t avoided_epoch_ = 0;  // nodes found unreachable under this view
     std::vector<int> avoided_nodes_;
 
@@ -362,6 +397,11 @@ private:
     std::vector<prepared_ptr> unit_closes_;     // by ledger tag
     std::vector<std::string> closed_names_;     // that the unit being read closes
     std::vector<prepared_ptr> new_statements_;  // that the unit being read makes
+    std::vector<prepared_ptr> needed_statements_;  // that the unit names in SQL
+    routing::query_facts_ptr question_;  // what the catalog was not known to say of the last time
+    bool has_drawn_ = false;             // a load balance node, for this unit
+    bool has_waited_ = false;            // for this unit's way: it takes what there is
+    routing::reason reason_ = routing::reason::read_balanced;  // why the unit goes where it goes
     prepared_ptr last_unnamed_;
     rules_ptr last_unnamed_rules_;
     routing::text_rules text_rules_;
@@ -372,15 +412,13 @@ private:
     std::size_t stream_bytes_ = 0;   // of a client's message that is streamed to the link
     std::size_t drained_bytes_ = 0;  // read from links since the client has gone
     std::size_t discard_bytes_ = 0;  // of a client's message that nobody serves
+    bool unit_has_end_ = true;       // the segment at hand is all of its unit
     int unit_node_ = -1;             // that serves the present segment
     bool is_in_unit_ = false;
     bool is_query_unit_ = false;
     bool has_effects_ = false;
-    bool unit_writes_ = false;
-    bool unit_commits_ = false;
-    bool unit_is_read_ = true;
     bool unit_ended_transaction_ = false;
-    bool unit_begins_shareable_ = false;
+    bool touches_data_ = false;  // the transaction did something that is not proven read-only
     bool settings_changed_ = false;
     bool is_open_ended_ = false;  // more of the client's stream belongs to this unit
     bool is_routed_ = false;      // ... and is read and routed segment by segment

@@ -56,6 +56,13 @@ std::size_t link_count_max_of(const config::settings& settings)
     return std::size_t(settings.num_init_children) * std::size_t(std::max(settings.max_pool, 1));
 }
 
+routing::written_table_clock::limits table_limits_of(const config::settings& settings)
+{
+    return {.table_count_max = static_cast<std::size_t>(settings.track_table_mutation_table_size),
+            .cold_start = settings.track_table_mutation_cold_start_duration,
+            .staleness_max = settings.track_table_mutation_max_staleness};
+}
+
 int worker_count_of(const config::settings& settings)
 {
     if (settings.worker_threads > 0) return settings.worker_threads;
@@ -108,6 +115,7 @@ gate::gate(settings_ptr settings, node_counters& counters, const local_commands&
       tasks_(control_.get_executor()),
       pool_(link_count_max_of(*settings_)),
       causal_([this] { asio::post(control_, [this] { causal_watch_->on_wake(); }); }),
+      tables_(table_limits_of(*settings_), clock::now()),
       services_{
           .pool = pool_,
           .cancels = cancels_,
@@ -122,7 +130,8 @@ gate::gate(settings_ptr settings, node_counters& counters, const local_commands&
                   there.loop.post(
                       [home = there.home.get(), work = std::move(function)] { work(*home); });
               },
-          .causal = causal_}
+          .causal = causal_,
+          .tables = tables_}
 {
     raise_descriptor_limit();
     monitor_ = std::make_unique<ha::monitor>(
@@ -345,6 +354,7 @@ void gate::reload()
     runtime::log::configure(*settings_);
     monitor_->reconfigure(settings_);
     causal_watch_->reconfigure(settings_);
+    tables_.set_limits(table_limits_of(*settings_));
     on_each_home([settings = settings_](session_home& home) { home.publish(settings); });
 }
 

@@ -74,6 +74,7 @@ private:
     cancel_registry cancels_;
     catalog_generations generations_;
     ha::causal_board causal_;
+    routing::written_table_clock tables_;
     gate_services services_;
     ha::cluster_view_ptr view_;
     std::vector<listening_socket> listeners_;

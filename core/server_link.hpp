@@ -39,6 +39,9 @@ private:
     std::size_t begin_ = 0;
 };
 
+/// default_transaction_isolation of a link, as far as it matters.
+enum class link_isolation : std::uint8_t { unknown, read_committed, repeatable_read, serializable };
+
 /// One connection to a server, with the record of what it has: its state there, what it owes, what
 /// was prepared on it. Belongs to one session (on that session's worker), or, parked, to the pool.
 /// Its place in the budget of its node goes back when it is destroyed.
@@ -73,8 +76,7 @@ public:
         true;  ///< A message to the server was begun and not ended (or the login is not over).
     bool is_spoiled = false;  ///< Something on it can't be reset: to be closed, not pooled.
     bool in_shared_transaction = false;  ///< Joined the session's transaction as a reader.
-    bool reads_committed =
-        false;  ///< transaction_isolation here is known to be read committed by default.
+    link_isolation isolation = link_isolation::unknown;  ///< Of the transactions to come here.
 
     std::uint64_t settings_version = 0;  ///< Of the session's record of settings, as brought here.
     std::unordered_map<std::string, std::uint64_t>

@@ -264,6 +264,7 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
         release_held();
     }
     unit_failed_ = true;
+    tracker_.failed();
     if (link.ledger.is_skipping()) {
         // The server drops everything up to a Sync that the client has not sent yet, a Query inside
         // the unit too.
@@ -332,12 +333,15 @@ bool client_session::on_ready(server_link& link, char status)
     unit_parses_.clear();
     const bool is_main = &link == primary_link();
     if (link.in_shared_transaction && !is_main) {
-        if (status != 'E') return true;
-        ready_is_held_ = true;
-        return false;
+        if (status == 'E') {
+            ready_is_held_ = true;
+            return false;
+        }
+        tracker_.ready(status);
+        return true;
     }
-    const char before = transaction_status_;
-    transaction_status_ = status;
+    const char before = tracker_.status();
+    tracker_.ready(status);
     if (before == 'I') transaction_node_ = link.node();
     const auto version_before = settings_record_.version();
     if (status == 'I') {
@@ -347,11 +351,11 @@ bool client_session::on_ready(server_link& link, char status)
         } else {
             settings_record_.committed();
         }
+        // Before the client is told: another session may be told by it.
+        if (std::exchange(touches_data_, false)) note_touched();
     }
-    if (unit_writes_) {
-        session_written_ = true;
-        if (before != 'I' || status != 'I') session_transaction_written_ = true;
-    }
+    if (tracker_.unit_changes_schema()) home_.forget_catalog(database_);
+    note_published();
     if (is_main && (link.settings_version == version_before || settings_changed_)) {
         link.settings_version = settings_record_.version();
     }
@@ -361,15 +365,17 @@ bool client_session::on_ready(server_link& link, char status)
             if (each->in_shared_transaction && each.get() != &link)
                 leave_shared_transaction(*each, !unit_failed_);
         }
-        transaction_written_ = status != 'I' && unit_writes_;
-        transaction_shareable_ = false;
-    } else if (before == 'I' && status != 'I') {
-        transaction_written_ = unit_writes_;
-        transaction_shareable_ = unit_begins_shareable_;
-    } else if (status != 'I' && unit_writes_) {
-        transaction_written_ = true;
     }
     return true;
+}
+
+/// Tables that are written and committed, for readers of other sessions (dml_adaptive_global).
+void client_session::note_published()
+{
+    if (tracker_.published().is_empty()) return;
+    const bool is_wanted = rules_->parameters().disable_load_balance_on_write ==
+                           config::write_effect::dml_adaptive_global;
+    if (is_wanted) home_.services.tables.note(database_, tracker_.published(), home_.loop.now());
 }
 
 /// A statement has been completed by its server: its effects on the session hold.
@@ -412,10 +418,9 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
         settings_record_.rolled_back();
         unit_ended_transaction_ = true;
         break;
-    case statement_kind::savepoint: transaction_shareable_ = false; break;
     case statement_kind::listen:
-    case statement_kind::prepare:
     case statement_kind::load: makes_state = true; break;
+    case statement_kind::prepare: note_prepared(link, facts.name, text); break;
     case statement_kind::deallocate:
         if (facts.name.empty() || facts.name == "all") {
             prepared_.clear();
@@ -425,27 +430,23 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
             link.statements.erase(facts.name);
         }
         break;
-    case statement_kind::set_transaction: transaction_shareable_ = false; break;
     default: break;
     }
     if (facts.change == routing::setting_change::discard_all) {
         prepared_.clear();
         link.statements.clear();
-        is_pinned_ = false;
         has_server_state_ = false;
     }
-    if (facts.creates_temp || facts.calls_set_config || facts.effects_unknown) {
-        is_pinned_ = true;
+    tracker_.completed(facts, tag);
+    if (facts.creates_temp || facts.calls_set_config || facts.effects_unknown ||
+        facts.takes_advisory_lock || facts.holds_cursor)
         makes_state = true;
-    }
-    if (facts.takes_advisory_lock || facts.holds_cursor) makes_state = true;
     if (makes_state) {
         has_server_state_ = true;
         state_node_ = link.node();
     }
     if (facts.change != routing::setting_change::none) {
         settings_changed_ = true;
-        transaction_shareable_ = false;  // a reader would not have it
     }
     settings_record_.completed(facts, text, true);
 }
@@ -537,7 +538,7 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
         // A Query inside an extended unit ends it.
         if (links_.size() > 1 && !link.ledger.is_skipping()) end_unit_elsewhere(&link);
         link.ledger.expect(protocol::expected_kind::query);
-        note_query_within(present.first(there), is_whole);
+        note_query_within(link, present.first(there), is_whole);
         is_query_unit_ = !link.ledger.is_skipping();
         is_open_ended_ = !is_whole || link.ledger.is_skipping();
         break;

@@ -14,6 +14,7 @@
 #include "routing/fact_cache.hpp"
 #include "routing/repair_memory.hpp"
 #include "routing/rules.hpp"
+#include "routing/written_table_clock.hpp"
 
 #include <atomic>
 #include <functional>
@@ -66,6 +67,8 @@ struct gate_services {
     std::function<void(int worker, std::function<void(class session_home&)>)> run_on;
     /// What is known of floors and replay positions; its head says what a session must do.
     ha::causal_board& causal;
+    /// What was written lately: for disable_load_balance_on_write = dml_adaptive_global.
+    routing::written_table_clock& tables;
 };
 
 /// Everything of one worker that its sessions use. Lives and is used on that worker; the control

@@ -100,7 +100,7 @@ task<> client_session::give_back_links()
     is_giving_back_ = true;
     for (std::size_t i = 0; i < links_.size();) {
         auto& link = *links_[i];
-        const bool is_reader_at_work = !link.ledger.is_idle() && unit_is_read_;
+        const bool is_reader_at_work = !link.ledger.is_idle() && tracker_.unit_is_read();
         deadline_has_passed_ = false;
         if (is_reader_at_work) {
             // Nobody wants its rows. A write runs to its end, as without us.
@@ -141,9 +141,9 @@ task<> client_session::give_back_links()
             continue;
         }
         link.statements.clear();
+        if (link.settings_version != 0) link.isolation = link_isolation::unknown;
         link.settings_version = 0;
         link.in_shared_transaction = false;
-        link.reads_committed = false;
         auto clean = std::move(links_[i]);
         links_.erase(links_.begin() + static_cast<std::ptrdiff_t>(i));
         home_.services.pool.put(std::move(clean), home_.loop.now());

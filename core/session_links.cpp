@@ -33,7 +33,7 @@ server_link* client_session::link_to(int node)
 int client_session::main_node() const
 {
     if (is_exclusive_) return links_.empty() ? -1 : links_.front()->node();
-    return transaction_status_ == 'I' ? home_.view->primary : transaction_node_;
+    return status() == 'I' ? home_.view->primary : transaction_node_;
 }
 
 server_link* client_session::primary_link()
@@ -51,8 +51,9 @@ server_link* client_session::ready_link(int node)
         // The one that ran the SET has it already; on_ready keeps its version current.
         return nullptr;
     }
-    const bool joins = transaction_status_ != 'I' && link != primary_link();
-    if (joins && !link->in_shared_transaction) return nullptr;
+    const bool is_away = link->node() != main_node();
+    if (is_away && !is_standby_ready(*link)) return nullptr;
+    if (!needed_statements_.empty() && lacks_statements(*link)) return nullptr;
     return link;
 }
 
@@ -84,11 +85,15 @@ task<server_link*> client_session::prepare(route& way)
             }
         }
         const auto state = co_await bring_state(*link);
-        if (state == readiness_of_link::ready) co_return link;
+        if (state == readiness_of_link::ready) {
+            co_await bring_statements(*link);
+            if (is_over()) co_return nullptr;
+            if (!link->is_spoiled) co_return link;
+        }
         if (is_over()) co_return nullptr;
         if (state == readiness_of_link::not_shareable) {
             // The server is sound, only this transaction can't be shared.
-            transaction_shareable_ = false;
+            tracker_.keep_transaction();
             way = resolve({routing::target::primary, routing::reason::transaction_isolation});
             continue;
         }
@@ -153,7 +158,7 @@ bool client_session::give_way(route& way, const opening& outcome)
 {
     if (is_over()) return false;
     const bool is_reader = way.node != main_node();
-    const bool has_transaction = transaction_status_ != 'I';
+    const bool has_transaction = status() != 'I';
     if (is_reader || !has_transaction) {
         avoid(way.node);
     }
@@ -198,9 +203,15 @@ task<client_session::readiness_of_link> client_session::bring_state(server_link&
         !co_await bring_settings(link)) {
         co_return readiness_of_link::lost;
     }
-    const bool joins = transaction_status_ != 'I' && link.node() != main_node();
-    if (!joins || link.in_shared_transaction || co_await join_transaction(link))
-        co_return readiness_of_link::ready;
+    if (link.node() == main_node()) co_return readiness_of_link::ready;
+    const bool is_known = co_await learn_isolation(link);
+    const bool is_sound = !link.is_spoiled && link.ledger.is_idle();
+    if (!is_known || !is_sound)
+        co_return is_sound ? readiness_of_link::not_shareable : readiness_of_link::lost;
+    const bool may_join = link.isolation == link_isolation::read_committed;
+    if (status() != 'I' && !link.in_shared_transaction && may_join)
+        (void)co_await join_transaction(link);
+    if (is_standby_ready(link)) co_return readiness_of_link::ready;
     co_return link.is_spoiled || !link.ledger.is_idle() ? readiness_of_link::lost
                                                         : readiness_of_link::not_shareable;
 }
@@ -282,6 +293,13 @@ task<bool> client_session::run_own(server_link& link, std::string_view sql)
     write_link(link, home_.replies.bytes());
     home_.replies.clear();
     link.ledger.expect(protocol::expected_kind::query, own_tag, true);
+    co_return co_await finish_own(link);
+}
+
+/// Waits until what was sent for ourselves on an idle link has been answered. False: it failed, or
+/// the link is lost.
+task<bool> client_session::finish_own(server_link& link)
+{
     own_work_failed_ = false;
     own_work_value_.clear();
     is_own_work_ = true;
@@ -310,19 +328,36 @@ task<bool> client_session::bring_settings(server_link& link)
         if (statement == "DISCARD ALL") link.statements.clear();
     }
     link.settings_version = wanted;
-    link.reads_committed = false;
+    link.isolation = link_isolation::unknown;
     co_return true;
 }
 
-/// A reader joins the session's transaction: BEGIN there, if its isolation is the one under which
-/// two servers may share a transaction.
+/// The isolation of transactions on a standby, asked once for each link and set of settings. False:
+/// it couldn't be asked.
+task<bool> client_session::learn_isolation(server_link& link)
+{
+    if (link.isolation != link_isolation::unknown) co_return true;
+    if (link.in_shared_transaction) co_return true;
+    if (!co_await run_own(link, "SHOW default_transaction_isolation")) co_return false;
+    link.isolation = own_work_value_ == "serializable"      ? link_isolation::serializable
+                     : own_work_value_ == "repeatable read" ? link_isolation::repeatable_read
+                                                            : link_isolation::read_committed;
+    co_return true;
+}
+
+/// Whether a standby's link can serve the unit at hand as it is. A standby refuses serializable;
+/// with repeatable read a transaction, or a unit that may go on elsewhere, would see two snapshots.
+bool client_session::is_standby_ready(const server_link& link) const
+{
+    if (status() != 'I') return link.in_shared_transaction;
+    if (link.isolation == link_isolation::repeatable_read) return unit_has_end_;
+    return link.isolation == link_isolation::read_committed;
+}
+
+/// A reader joins the session's transaction: BEGIN there. Its isolation is the one under which two
+/// servers may share a transaction.
 task<bool> client_session::join_transaction(server_link& link)
 {
-    if (!link.reads_committed) {
-        if (!co_await run_own(link, "SHOW default_transaction_isolation")) co_return false;
-        if (own_work_value_ != "read committed") co_return false;
-        link.reads_committed = true;
-    }
     if (!co_await run_own(link, "BEGIN")) co_return false;
     link.in_shared_transaction = link.status == 'T';
     co_return link.in_shared_transaction;

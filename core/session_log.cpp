@@ -73,7 +73,8 @@ void client_session::log_node_statement(const server_link& link, std::string_vie
     if (settings_->log_per_node_statement) {
         log(config::message_level::log,
             fmt::format("DB node id: {} backend pid: {} statement: {}{}", link.node(),
-                        link.backend_pid, prefix, text));
+                        link.backend_pid, prefix, text),
+            fmt::format("route: {}", routing::text_of(reason_)));
     }
     if (settings_->notice_per_node_statement) {
         protocol::message_buffer notice;

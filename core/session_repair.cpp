@@ -33,7 +33,7 @@ void client_session::keep_for_repair(const server_link& link, const unit& what,
                                      std::span<const std::byte> bytes)
 {
     repair_ = repair::none;
-    if (transaction_status_ != 'I' || is_exclusive_ || link.node() == main_node()) return;
+    if (status() != 'I' || is_exclusive_ || link.node() == main_node()) return;
     const auto limit = static_cast<std::size_t>(settings_->repair_bytes_max);
     if (bytes.size() > limit || !what.is_whole || !what.has_end) return;
     if (what.what != unit::kind::query) {
@@ -98,7 +98,7 @@ task<server_link*> client_session::run_repair(const unit& what)
     if (!link) link = co_await prepare(way);
     if (is_over()) co_return nullptr;
     if (!link) {
-        home_.replies.ready_for_query(status_for_client());
+        home_.replies.ready_for_query(status());
         send_replies();
         co_return nullptr;
     }

@@ -214,7 +214,12 @@ client_session::place client_session::place_of(const prepared_ptr& statement)
     }
     if (statement == judged_) return judged_place_;
     facts_ = statement->facts;
-    auto why = judge(*statement->facts, statement->text, true);
+    need_statement(facts_->first());
+    if (statement->is_sql) needed_statements_.push_back(statement);
+    // A Bind of what PREPARE has made runs the statement in it.
+    const auto facts = statement->is_sql ? routing::content_of(statement->facts) : statement->facts;
+    auto why = facts ? judge(facts, statement->text, true)
+                     : routing::decision{target::primary, reason::prepared_unknown};
     judged_ = statement;
     judged_place_ = {.what = why.target == target::balanced ? place::kind::balanced
                                                             : place::kind::main,
@@ -273,6 +278,7 @@ bool client_session::narrow(place& segment, const place& wish)
 client_session::route client_session::route_extended(unit& what)
 {
     items_.clear();
+    needed_statements_.clear();
     facts_ = nullptr;
     judged_ = nullptr;
     const bool is_first = !is_in_unit_;
@@ -302,11 +308,12 @@ client_session::route client_session::route_extended(unit& what)
         items_.push_back(std::move(item));
     }
     // Outside a transaction a Sync or a Close of a statement asks nothing of a server.
-    if (is_first && !has_work && what.has_end && (transaction_status_ == 'I' || !primary_link())) {
+    if (is_first && !has_work && what.has_end && (status() == 'I' || !primary_link())) {
         return {.node = -1, .why = {target::local, reason::local_command}};
     }
     // What is too long, or no message of the extended protocol, is the next segment's business.
     if (what.bytes > 0) what.is_whole = true;
+    unit_has_end_ = is_first && what.has_end;
     route way;
     if (!what.is_whole || has_begun_on_main()) where.what = std::max(where.what, place::kind::main);
     if (where.what == place::kind::at_node) {
@@ -379,7 +386,7 @@ prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
     };
     if (parse.statement.empty()) {
         if (last_unnamed_ && last_unnamed_->text == parse.query && has_types_of(*last_unnamed_) &&
-            last_unnamed_rules_ == home_.rules) {
+            last_unnamed_rules_ == rules_) {
             return last_unnamed_;
         }
     }
@@ -392,7 +399,7 @@ prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
     made->facts = home_.facts.find_or_analyze(parse.query, text_rules_);
     if (parse.statement.empty()) {
         last_unnamed_ = made;
-        last_unnamed_rules_ = home_.rules;
+        last_unnamed_rules_ = rules_;
     }
     return made;
 }

@@ -14,6 +14,29 @@ namespace {
 using routing::statement_kind;
 using routing::target;
 
+/// May change data, as far as its text tells: what comes after it in this session has to see that.
+bool may_touch_data(const routing::statement_facts& facts)
+{
+    switch (facts.kind) {
+    case statement_kind::begin:
+    case statement_kind::commit:
+    case statement_kind::rollback:
+    case statement_kind::savepoint:
+    case statement_kind::release_savepoint:
+    case statement_kind::rollback_to_savepoint:
+    case statement_kind::set:
+    case statement_kind::set_transaction:
+    case statement_kind::set_constraints:
+    case statement_kind::discard:
+    case statement_kind::prepare:
+    case statement_kind::deallocate:
+    case statement_kind::listen:
+    case statement_kind::lock:
+    case statement_kind::empty: return false;
+    default: return !facts.is_read;
+    }
+}
+
 std::string_view prefix_of(char type)
 {
     switch (type) {
@@ -21,40 +44,6 @@ std::string_view prefix_of(char type)
     case 'B': return "Bind: ";
     default: return "Execute: ";
     }
-}
-
-/// Text may have session effects that a link's record or the session's has to follow.
-bool has_effects(const routing::query_facts& facts)
-{
-    for (const auto& each : facts.statements) {
-        switch (each.kind) {
-        case statement_kind::select:
-            if (each.creates_temp || each.calls_set_config || each.takes_advisory_lock ||
-                each.effects_unknown)
-                return true;
-            break;
-        case statement_kind::insert:
-        case statement_kind::update:
-        case statement_kind::delete_:
-            if (each.calls_set_config || each.takes_advisory_lock || each.effects_unknown)
-                return true;
-            break;
-        case statement_kind::empty:
-        case statement_kind::show: break;
-        default: return true;
-        }
-    }
-    return false;
-}
-
-/// A plain BEGIN, at an isolation under which a standby may join as a reader.
-bool is_shareable_begin(const routing::query_facts& facts)
-{
-    const auto& first = facts.first();
-    return !facts.is_multi() && first.kind == statement_kind::begin && !first.begin_read_write &&
-           !first.begin_read_only && !first.begin_deferrable &&
-           (first.begin_isolation == routing::isolation::unspecified ||
-            first.begin_isolation == routing::isolation::read_committed);
 }
 
 }  // namespace
@@ -66,20 +55,18 @@ void client_session::count_statements(const server_link& link, const routing::qu
 }
 
 /// What the session has to remember of statements that are about to be sent.
-void client_session::note_sent(const routing::query_facts& facts)
+void client_session::note_sent(const server_link& link, const routing::query_facts_ptr& facts)
 {
-    if (routing::counts_as_write(facts, *home_.rules)) unit_writes_ = true;
-    for (const auto& each : facts.statements) {
+    const auto prepared = prepared_facts(*facts);
+    const bool is_main = link.node() == main_node();
+    const routing::statement_context context{
+        .catalog = is_main ? catalog_of(facts, prepared) : nullptr, .prepared = prepared.get()};
+    tracker_.sent(*facts, *rules_, context);
+    for (const auto& each : facts->statements) {
         // Our own idle links must not keep it from being dropped (Pgpool-II: the same).
         if (each.drops_database) home_.services.pool.drop_database(each.name);
-        if (!each.is_read) unit_is_read_ = false;
-        if (each.kind == statement_kind::commit ||
-            each.kind == statement_kind::prepare_transaction ||
-            each.kind == statement_kind::commit_prepared) {
-            unit_commits_ = true;
-        }
+        if (is_main && may_touch_data(each)) touches_data_ = true;
     }
-    if (is_shareable_begin(facts)) unit_begins_shareable_ = true;
 }
 
 void client_session::begin_unit()
@@ -88,11 +75,7 @@ void client_session::begin_unit()
     unit_executes_.clear();
     unit_closes_.clear();
     unit_failed_ = false;
-    unit_writes_ = false;
-    unit_commits_ = false;
-    unit_is_read_ = true;
     unit_ended_transaction_ = false;
-    unit_begins_shareable_ = false;
     statement_index_ = 0;
     effects_text_.clear();
     has_effects_ = false;
@@ -129,8 +112,8 @@ void client_session::send_query(server_link& link, const unit& what,
     if (what.is_whole) {
         const std::string_view sql{reinterpret_cast<const char*>(bytes.data()) + 5, total - 6};
         count_statements(link, *facts_);
-        note_sent(*facts_);
-        has_effects_ = has_effects(*facts_);
+        note_sent(link, facts_);
+        has_effects_ = routing::has_session_effects(*facts_);
         if (has_effects_) effects_text_ = sql;
         if (settings_->log_statement)
             log(config::message_level::log, fmt::format("statement: {}", sql));
@@ -144,11 +127,14 @@ void client_session::send_query(server_link& link, const unit& what,
         // Too long to be looked at: a write, with effects that nobody knows.
         facts_ = home_.unreadable_facts;
         count_statements(link, *facts_);
-        note_sent(*facts_);
-        is_pinned_ = true;
+        note_sent(link, facts_);
+        tracker_.pin();
         log_node_statement(link, {}, "(statement longer than analyze_bytes_max)");
     }
-    if (!link.statements.empty()) link.statements.erase(std::string{});
+    if (!link.statements.empty()) {
+        link.statements.erase(std::string{});
+        close_stale_names(link);
+    }
     prepared_.remove(std::string{});
     close_portal({});
     link.ledger.expect(protocol::expected_kind::query);
@@ -158,17 +144,17 @@ void client_session::send_query(server_link& link, const unit& what,
 }
 
 /// A Query that came inside an extended unit: `bytes` hold what is there of it.
-void client_session::note_query_within(std::span<const std::byte> bytes, bool is_whole)
+void client_session::note_query_within(server_link& link, std::span<const std::byte> bytes, bool is_whole)
 {
     const std::string_view body{reinterpret_cast<const char*>(bytes.data()) + 5, bytes.size() - 5};
     if (is_whole) {
         analyze(body.substr(0, body.find('\0')));
     } else {
         facts_ = home_.unreadable_facts;
-        is_pinned_ = true;
+        tracker_.pin();
     }
-    note_sent(*facts_);
-    has_effects_ = is_whole && has_effects(*facts_);
+    note_sent(link, facts_);
+    has_effects_ = is_whole && routing::has_session_effects(*facts_);
     effects_text_ = has_effects_ ? body.substr(0, body.find('\0')) : std::string_view{};
     statement_index_ = 0;
     close_portal({});
@@ -241,6 +227,24 @@ std::optional<std::string> client_session::stale_name(const server_link& link,
     }
     if (!link.statements.contains(name)) return std::nullopt;
     return name;
+}
+
+/// Names that the texts of a Query prepare or execute, and that mean nothing in this session (any
+/// more): the link must not know them either.
+void client_session::close_stale_names(server_link& link)
+{
+    bool is_closed = false;
+    for (const auto& each : facts_->statements) {
+        if (each.kind != statement_kind::prepare && each.kind != statement_kind::execute) continue;
+        if (prepared_.find(each.name) || !link.statements.contains(each.name)) continue;
+        close_on_link(link, each.name);
+        is_closed = true;
+    }
+    if (!is_closed) return;
+    home_.replies.sync();
+    write_link(link, home_.replies.bytes());
+    home_.replies.clear();
+    link.ledger.expect(protocol::expected_kind::sync, own_tag, true);
 }
 
 /// Brings a link to where the item finds just what the session has.
@@ -318,14 +322,14 @@ void client_session::expect_item(server_link& link, const unit_item& item)
     case 'E':
         if (item.statement && item.statement->facts) {
             count_statements(link, *item.statement->facts);
-            note_sent(*item.statement->facts);
+            note_sent(link, item.statement->facts);
             if (settings_->log_statement) {
                 log(config::message_level::log, fmt::format("statement: {}", item.statement->text));
             }
             log_node_statement(link, prefix_of('E'), item.statement->text);
         } else {
-            unit_writes_ = true;
-            unit_is_read_ = false;
+            tracker_.sent_unknown();
+            touches_data_ = true;
         }
         unit_executes_.push_back(item.statement);
         link.ledger.expect(expected_kind::execute,
@@ -344,8 +348,8 @@ void client_session::expect_item(server_link& link, const unit_item& item)
         break;
     case 'F':
         if (links_.size() > 1 && !link.ledger.is_skipping()) end_unit_elsewhere(&link);
-        unit_writes_ = true;
-        unit_is_read_ = false;
+        tracker_.sent_unknown();
+        touches_data_ = true;
         link.ledger.expect(expected_kind::function_call);
         is_open_ended_ = link.ledger.is_skipping();
         break;
@@ -358,10 +362,14 @@ void client_session::answer_locally(const unit& what)
 {
     auto& out = home_.replies;
     if (what.what == unit::kind::query) {
-        if (transaction_status_ == 'E') {
+        if (status() == 'E') {
             out.error_response({.sqlstate = "25P02",
                                 .message = "current transaction is aborted, commands ignored until "
                                            "end of transaction block"});
+        } else if (facts_->first().kind == statement_kind::explain_route) {
+            out.row_description({"QUERY PLAN"});
+            for (auto& line : explain_route()) out.data_row(std::span<const std::string>{&line, 1});
+            out.command_complete("EXPLAIN");
         } else if (facts_->first().kind == statement_kind::deallocate) {
             prepared_.remove(facts_->first().name);
             out.command_complete("DEALLOCATE");
@@ -383,7 +391,7 @@ void client_session::answer_locally(const unit& what)
             out.close_complete();
         }
     }
-    out.ready_for_query(status_for_client());
+    out.ready_for_query(status());
     send_replies();
     input_.consume(what.bytes);
 }
@@ -401,7 +409,7 @@ void client_session::skip_unit(const unit& what)
         return;
     }
     discard_bytes_ = total - what.bytes;
-    home_.replies.ready_for_query(status_for_client());
+    home_.replies.ready_for_query(status());
     send_replies();
 }
 

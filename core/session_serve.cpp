@@ -37,7 +37,9 @@ task<> client_session::serve()
         // A request that came too late for the last unit is not for this one.
         cancel_is_requested_ = false;
         settings_ = home_.settings;  // a reload takes effect between statements
+        rules_ = home_.rules;
 
+        has_waited_ = has_drawn_ = false;
         auto way = route_unit(what);
         if (must_wait(way)) {
             way = co_await wait_to_route(what);
@@ -49,6 +51,7 @@ task<> client_session::serve()
             continue;
         }
         if (!has_state_at(way.node)) co_return;
+        reason_ = way.why.reason;
         auto* link = way.node >= 0 ? ready_link(way.node) : nullptr;
         if (!link) {
             link = co_await prepare(way);
@@ -108,7 +111,7 @@ task<> client_session::serve()
             const bool is_failed = co_await fail_transaction();
             if (is_over()) co_return;
             if (!is_failed) co_return;  // the primary's part can't be told: when in doubt, close
-            transaction_status_ = 'E';
+            tracker_.ready('E');
             if (!discards_until_sync_) {
                 home_.replies.ready_for_query('E');
                 send_replies();
@@ -130,6 +133,7 @@ bool client_session::may_take_segment(const server_link& link) const
 task<server_link*> client_session::serve_segment(server_link& link)
 {
     segment_is_done_ = false;
+    has_waited_ = false;
     auto more = next_segment(link);
     if (more.what == unit::kind::none) co_return &link;
     if (more.what == unit::kind::terminate || more.what == unit::kind::broken) {
@@ -161,6 +165,7 @@ task<server_link*> client_session::serve_segment(server_link& link)
         }
     }
     segment_is_done_ = true;
+    reason_ = way.why.reason;
     send_unit(*there, more);
     co_return there;
 }
@@ -241,7 +246,7 @@ client_session::route client_session::route_unit(unit& what)
     // knows it.
     const auto& first = facts_->first();
     if (first.kind == routing::statement_kind::deallocate && !facts_->is_multi() &&
-        transaction_status_ != 'E' && prepared_.find(first.name)) {
+        status() != 'E' && prepared_.find(first.name)) {
         const auto* const link = primary_link();
         if (!link || !link->statements.contains(first.name))
             way.why = {routing::target::local, routing::reason::local_command};
@@ -271,7 +276,7 @@ bool client_session::on_idle_events()
             link.is_spoiled = true;
             return false;  // in the middle of a message nothing else can be said
         }
-        if (is_main && (transaction_status_ != 'I' || has_server_state_ || is_exclusive_)) {
+        if (is_main && (status() != 'I' || has_server_state_ || is_exclusive_)) {
             if (lost_error_.message.empty()) {
                 lost_error_ = {.sqlstate = "08006",
                                .message =
@@ -301,19 +306,19 @@ bool client_session::lose_link(server_link& link)
     // With a transaction lost under it, a client that goes on regardless would run its rest outside
     // of one.
     const bool ends_session =
-        is_exclusive_ || (is_main && (has_server_state_ || transaction_status_ != 'I'));
+        is_exclusive_ || (is_main && (has_server_state_ || status() != 'I'));
     drop_link(link);
     if (is_cut) return false;  // in the middle of a message nothing else can be said
     if (told.message.empty()) {
         told = {.sqlstate = "08006",
                 .message = fmt::format("connection to server {} was lost", node)};
         const bool is_unknown =
-            is_main && (unit_commits_ || (unit_writes_ && transaction_status_ == 'I'));
+            is_main && (tracker_.unit_commits() || (tracker_.unit_writes() && status() == 'I'));
         if (is_unknown) {
             told.sqlstate = "08007";
             told.detail =
                 "The statement was sent, and whether its transaction was committed is not known.";
-        } else if (is_main && transaction_status_ != 'I') {
+        } else if (is_main && status() != 'I') {
             told.detail = "The transaction was rolled back.";
         }
     }
@@ -333,9 +338,7 @@ bool client_session::lose_link(server_link& link)
         return true;
     }
     if (is_main) {
-        transaction_status_ = 'I';
-        transaction_written_ = false;
-        transaction_shareable_ = false;
+        tracker_.lost_transaction();
         settings_record_.rolled_back();
         close_portals();
         for (const auto& each : links_) {
@@ -347,7 +350,7 @@ bool client_session::lose_link(server_link& link)
     if (has_rest && !is_query_unit_) {
         discards_until_sync_ = true;
     } else {
-        home_.replies.ready_for_query(status_for_client());
+        home_.replies.ready_for_query(status());
         send_replies();
     }
     return true;

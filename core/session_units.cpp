@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace pgtorii::core {
 
@@ -54,7 +55,7 @@ client_session::unit client_session::next_unit()
             if (header->type == 'S') {
                 discards_until_sync_ = false;
                 input_.consume(header->total());
-                home_.replies.ready_for_query(status_for_client());
+                home_.replies.ready_for_query(status());
                 send_replies();
                 if (!output_.is_empty()) return {};
                 continue;
@@ -133,22 +134,123 @@ client_session::unit client_session::next_extended()
     return {.what = unit::kind::extended, .bytes = at, .is_whole = false, .has_end = false};
 }
 
-routing::session_traits client_session::traits() const
-{
-    return {.in_transaction = transaction_status_ != 'I',
-            .transaction_failed = transaction_status_ == 'E',
-            .transaction_written = transaction_written_,
-            .transaction_shareable = transaction_shareable_ && !settings_record_.has_uncommitted(),
-            .session_written = session_written_,
-            .session_transaction_written = session_transaction_written_,
-            .session_pinned = is_pinned_ || !settings_record_.is_certain() || is_exclusive_,
-            .balanced_node = balanced_node_};
-}
-
 const routing::query_facts_ptr& client_session::analyze(std::string_view sql)
 {
     facts_ = home_.facts.find_or_analyze(sql, text_rules_);
     return facts_;
+}
+
+// Where it goes ------------------------------------------------------------------------------------
+
+/// A node that reads may go to, as far as the view and this session know.
+bool client_session::is_fit(int node) const
+{
+    return node >= 0 && static_cast<std::size_t>(node) < home_.view->nodes.size() &&
+           home_.view->nodes[static_cast<std::size_t>(node)].is_valid() &&
+           std::ranges::find(avoided_nodes_, node) == avoided_nodes_.end();
+}
+
+/// The session's load balance node: drawn when it begins, when the last one is not fit any more, and
+/// for each statement outside of transactions under statement_level_load_balance (routing.md,
+/// section 6).
+void client_session::choose_balanced_node()
+{
+    if (avoided_epoch_ != home_.view->epoch) avoided_nodes_.clear();
+    // Inside a transaction the reader that has joined goes on: another one would be one more
+    // participant.
+    const bool draws_anew =
+        settings_->statement_level_load_balance && status() == 'I' && !is_in_unit_;
+    const auto draw = [this] {
+        return std::uniform_real_distribution<double>{0.0, 1.0}(home_.random);
+    };
+    if ((draws_anew && !std::exchange(has_drawn_, true)) || !is_fit(balanced_node_)) {
+        const auto* const wish = rules_->redirect(user_, database_, startup_application_name_);
+        balanced_node_ = routing::choose_node(*home_.view, wish, draw());
+    }
+    if (!settings_->prefer_lower_delay_standby || status() != 'I' || !is_fit(balanced_node_)) return;
+    const auto& node = home_.view->nodes[static_cast<std::size_t>(balanced_node_)];
+    if (node.id == home_.view->primary || !rules_->is_late(node)) return;
+    const int nearer = routing::choose_least_delayed(*home_.view, *rules_, draw());
+    if (nearer >= 0) balanced_node_ = nearer;
+}
+
+/// The node for the read at hand: the load balance node, or another standby that has replayed what
+/// the read must see.
+void client_session::choose_reader()
+{
+    choose_balanced_node();
+    reader_node_ = balanced_node_;
+    if (!is_causal() || !is_fit(balanced_node_) || balanced_node_ == home_.view->primary) return;
+    if (has_replayed(balanced_node_) || status() != 'I' || is_in_unit_) return;
+    for (const auto& node : home_.view->nodes) {
+        const bool may_serve = node.id != home_.view->primary && node.weight > 0 &&
+                               is_fit(node.id) && !rules_->is_late(node);
+        if (!may_serve || !has_replayed(node.id)) continue;
+        reader_node_ = node.id;
+        return;
+    }
+}
+
+/// A query whose content is judged: the only kind that the catalog is asked for.
+bool client_session::is_balancing_query(const routing::query_facts& facts) const
+{
+    if (is_exclusive_ || facts.is_multi()) return false;
+    switch (facts.first().kind) {
+    case routing::statement_kind::select:
+    case routing::statement_kind::copy_to:
+    case routing::statement_kind::prepare:
+    case routing::statement_kind::execute: return true;
+    default: return false;
+    }
+}
+
+/// What the catalog says for a decision about `facts`. Null: not known (question_ is what is missing
+/// then), or not needed.
+const routing::catalog_facts* client_session::catalog_of(const routing::query_facts_ptr& facts,
+                                                         const routing::query_facts_ptr& prepared)
+{
+    if (!is_balancing_query(*facts)) return nullptr;
+    const bool is_execute = facts->first().kind == routing::statement_kind::execute;
+    if (is_execute && !prepared) return nullptr;
+    auto content = routing::content_of(is_execute ? prepared : facts);
+    if (!content || !pool_) return nullptr;
+    const auto* const known = home_.catalog_facts_for(*pool_, settings_record_, content);
+    if (!known) question_ = std::move(content);
+    return known;
+}
+
+routing::session_traits client_session::traits_for(const routing::query_facts_ptr& facts,
+                                                   std::string_view sql,
+                                                   const routing::query_facts_ptr& prepared,
+                                                   bool is_extended)
+{
+    choose_reader();
+    auto known = tracker_.traits();
+    known.session_pinned =
+        known.session_pinned || !settings_record_.is_certain() || is_exclusive_;
+    known.is_extended = is_extended;
+    known.prepared = prepared.get();
+    known.catalog = catalog_of(facts, prepared);
+    known.balanced_node = reader_node_;
+    known.is_remembered_write = is_remembered_write(sql);
+    known.is_not_replayed = is_causal() && is_fit(reader_node_) &&
+                            reader_node_ != home_.view->primary && !has_replayed(reader_node_);
+    if (rules_->parameters().disable_load_balance_on_write ==
+        config::write_effect::dml_adaptive_global) {
+        known.table_clock = &home_.services.tables;
+        known.database = database_;
+        known.now = home_.loop.now();
+    }
+    return known;
+}
+
+/// Where a statement may go.
+routing::decision client_session::judge(const routing::query_facts_ptr& facts, std::string_view sql,
+                                        bool is_extended)
+{
+    const auto prepared = prepared_facts(*facts);
+    return routing::decide(*facts, traits_for(facts, sql, prepared, is_extended), *home_.view,
+                           *rules_);
 }
 
 /// Fills in the node of a decision.
@@ -157,52 +259,37 @@ client_session::route client_session::resolve(routing::decision why)
     route way{.node = main_node(), .why = why};
     if (is_exclusive_ && way.why.target == target::balanced) way.why.target = target::primary;
     if (way.why.target != target::balanced) return way;
-    if (avoided_epoch_ != home_.view->epoch) avoided_nodes_.clear();
-    const auto is_fit = [this](int node) {
-        return node >= 0 && static_cast<std::size_t>(node) < home_.view->nodes.size() &&
-               home_.view->nodes[static_cast<std::size_t>(node)].is_valid() &&
-               std::ranges::find(avoided_nodes_, node) == avoided_nodes_.end();
-    };
-    // Inside a transaction the reader that has joined goes on: another one would be one more
-    // participant.
-    const bool draws_anew = settings_->statement_level_load_balance && transaction_status_ == 'I';
-    if (draws_anew || !is_fit(balanced_node_)) {
-        const double draw = std::uniform_real_distribution<double>{0.0, 1.0}(home_.random);
-        const auto* const wish = home_.rules->redirect(user_, database_, startup_application_name_);
-        balanced_node_ = routing::choose_node(*home_.view, wish, draw);
-    }
-    if (is_fit(balanced_node_)) way.node = balanced_node_;
+    if (!is_fit(reader_node_)) choose_reader();
+    if (is_fit(reader_node_)) way.node = reader_node_;
     if (way.node == main_node()) way.why.target = target::primary;
     return way;
 }
 
-/// Where a statement that came alone may go.
-routing::decision client_session::judge(const routing::query_facts& facts, std::string_view sql,
-                                        bool is_extended)
-{
-    auto known = traits();
-    known.is_extended = is_extended;
-    auto why = routing::decide(facts, known, *home_.view, *home_.rules);
-    if (why.target == target::balanced && is_remembered_write(sql))
-        why = {target::primary, routing::reason::remembered_write};
-    return why;
-}
-
-bool client_session::must_wait(const route& way) const
-{
-    (void)way;
-    return false;
-}
-
-runtime::task<client_session::route> client_session::wait_to_route(unit& what)
-{
-    co_return route_unit(what);
-}
-
 client_session::route client_session::route_query(std::string_view sql)
 {
+    needed_statements_.clear();
+    unit_has_end_ = true;
     const auto facts = analyze(sql);
-    return resolve(judge(*facts, sql, false));
+    const auto& first = facts->first();
+    if (first.kind == routing::statement_kind::explain_route && first.inner) {
+        // The answer is ours, but may have to wait for the catalog as the statement itself would.
+        const auto inner = resolve(judge(first.inner, first.value, false));
+        if (must_wait(inner)) return inner;
+    }
+    for (const auto& each : facts->statements) need_statement(each);
+    return resolve(judge(facts, sql, false));
+}
+
+/// EXPLAIN (ROUTE): the way of the statement in it, rule by rule.
+std::vector<std::string> client_session::explain_route()
+{
+    const auto& asked = facts_->first();
+    if (!asked.inner) return {};
+    const auto prepared = prepared_facts(*asked.inner);
+    const auto known = traits_for(asked.inner, asked.value, prepared, false);
+    const auto way = resolve(routing::decide(*asked.inner, known, *home_.view, *rules_));
+    const auto verdicts = routing::explain(*asked.inner, known, *home_.view, *rules_);
+    return routing::lines_of(way.why, way.node, verdicts);
 }
 
 }  // namespace pgtorii::core

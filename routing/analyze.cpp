@@ -74,7 +74,7 @@ public:
         if (facts.text_length != 0) facts.text_length = stop - facts.text_offset;
         narrow(facts.name);
         for (auto* const names : {&facts.relations, &facts.functions, &facts.operators,
-                                  &facts.cast_types, &facts.targets}) {
+                                  &facts.cast_types, &facts.targets, &facts.executed}) {
             for (auto& name : *names) narrow(name);
         }
         if (!facts.inner) return;

@@ -145,6 +145,7 @@ struct statement_facts {
     std::vector<std::string> operators;   ///< Those that PostgreSQL itself has not.
     std::vector<std::string> cast_types;  ///< Of explicit casts, likewise.
     std::vector<std::string> targets;     ///< Tables that it writes or locks rows of.
+    std::vector<std::string> executed;    ///< Prepared statements that an EXECUTE inside it names.
 
     /// Of PREPARE the facts of the statement that it prepares, of EXPLAIN (ROUTE) of the one that
     /// it explains; else null.

@@ -102,6 +102,9 @@ void statement_reader::visit_field(std::string_view key, const tree_element& val
         facts_.has_row_lock = true;
     } else if (key == "intoClause") {
         facts_.has_into = true;
+    } else if (key == "ExecuteStmt") {
+        if (tree_object node; value.get(node) == simdjson::SUCCESS)
+            facts_.executed.emplace_back(text_in(node, "name"));
     } else if (key == "TypeCast") {
         if (tree_object cast; value.get(cast) == simdjson::SUCCESS) note_cast(cast);
     } else if (key == "sval") {
