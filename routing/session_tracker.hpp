@@ -20,15 +20,15 @@ struct statement_context {
 };
 
 /// What routing must remember of a session: how its transaction stands, what was written in it,
-/// what keeps its reads on the primary. Fed in the order of the protocol with what is sent to the
-/// server that has the session's transaction (the primary, or whichever server runs a statement
-/// outside of one), and with what that server answers. A reader that joins a transaction is not
-/// told of here. Pure, and small enough to be a member of each session.
+/// what keeps its reads on the primary. Fed in the order of the protocol with what is sent to
+/// servers, and with what they answer. Units that a standby runs as a reader of the transaction are
+/// told of like all others; its status is that of the transaction (T or E). Pure, and small enough
+/// to be a member of each session.
 ///
 /// A unit is what ends with one ReadyForQuery: a Query, or extended messages up to their Sync.
 /// Calls of one unit: sent() for each text when it is sent (of an extended unit: for each Execute),
 /// then completed() for each statement that the server has completed, failed() for an
-/// ErrorResponse, then ready().
+/// ErrorResponse, then ready(). What is answered locally is no unit.
 class session_tracker {
 public:
     /// A text is about to be sent.
