@@ -99,7 +99,7 @@ struct session_traits {
 
     // For dml_adaptive_global.
     const written_table_clock* table_clock = nullptr;  ///< Null: nothing is kept of others' writes.
-    std::string_view database;
+    std::string_view database{};
     clock::time_point now{};
 };
 
