@@ -10,6 +10,9 @@ namespace pgtorii::routing {
 
 namespace {
 
+/// More words than any list of options has.
+constexpr int token_count_max = 100;
+
 bool is_punctuation(const token& now, char c)
 {
     return now.kind == token_kind::punctuation && now.text[0] == c;
@@ -40,13 +43,16 @@ std::optional<std::string_view> explained_text(std::string_view sql)
     if (now.kind != token_kind::word || !equals_ignoring_case(now.text, "explain")) return {};
     if (!is_punctuation(tokens.next(), '(')) return {};
     bool explains_route = false;
+    int left = token_count_max;
     for (bool is_last = false; !is_last;) {
         const auto option = tokens.next();
+        if (--left < 0) return {};
         if (option.kind != token_kind::word && option.kind != token_kind::quoted_word) return {};
         bool is_on = true;
         for (now = tokens.next(); !is_punctuation(now, ','); now = tokens.next()) {
             is_last = is_punctuation(now, ')');
             if (is_last) break;
+            if (--left < 0) return {};
             if (now.kind == token_kind::end || now.kind == token_kind::open_quote) return {};
             if (now.kind == token_kind::punctuation) return {};
             if (is_off(now)) is_on = false;
