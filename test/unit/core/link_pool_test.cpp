@@ -249,3 +249,50 @@ TEST_CASE("Random schedules of turns and links keep every limit")
         REQUIRE(pool.link_count(1) == 0);
     }
 }
+
+TEST_CASE("Look-ups take a free turn, or an extra one, and never wait")
+{
+    using turn = link_pool::look_up_turn;
+    link_pool pool{2};
+    waiting_session session;
+    int granted = 0;
+    session.granted = [&granted] { ++granted; };
+    waiting_session other;
+    other.granted = [] {};
+    CHECK(pool.take_look_up_turn() == turn::session);
+    CHECK(pool.take_turn(other));
+    CHECK_FALSE(pool.take_turn(session));
+    // Whoever waits goes before a look-up, which has its own.
+    CHECK(pool.take_look_up_turn() == turn::extra);
+    CHECK(pool.take_look_up_turn() == turn::extra);
+    CHECK(pool.take_look_up_turn() == turn::none);
+    pool.return_look_up_turn(turn::extra);
+    CHECK(granted == 0);
+    CHECK(pool.take_look_up_turn() == turn::extra);
+    pool.return_look_up_turn(turn::session);
+    CHECK(granted == 1);
+    pool.return_look_up_turn(turn::none);
+    pool.return_look_up_turn(turn::extra);
+    pool.return_look_up_turn(turn::extra);
+    CHECK(pool.turn_count() == 2);
+    pool.return_turn();
+    pool.return_turn();
+    CHECK(pool.turn_count() == 0);
+}
+
+TEST_CASE("A link that an extra turn has made above the budget is not parked")
+{
+    bench with;
+    link_pool pool{2};
+    const auto home = pool.find("key", "u", "d");
+    auto first = with.make(pool, home, 0);
+    auto second = with.make(pool, home, 0);
+    auto extra = with.make(pool, home, 0);
+    CHECK(pool.link_count(0) == 3);
+    pool.put(std::move(extra.link), clock::now());
+    CHECK(pool.link_count(0) == 2);
+    CHECK(pool.parked_count() == 0);
+    pool.put(std::move(first.link), clock::now());
+    CHECK(pool.parked_count() == 1);
+    second.link.reset();
+}

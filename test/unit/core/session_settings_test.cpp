@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <memory>
+
 namespace {
 
 using pgtorii::core::session_settings;
@@ -168,4 +170,57 @@ TEST_CASE("Too many settings, or too long ones, are not kept")
         CHECK(record.version() == 0);
     }
     CHECK_FALSE(record.is_certain());
+}
+
+TEST_CASE("The namespace of a session is what decides how names resolve")
+{
+    session_settings record;
+    const auto space = std::make_shared<pgtorii::routing::catalog_namespace>();
+    const auto set = [&record](std::string name, std::string text, bool in_transaction) {
+        record.completed(setting(setting_change::set, std::move(name)), text, in_transaction);
+    };
+    set("search_path", "SET search_path TO a", false);
+    set("role", "SET ROLE r", false);
+    record.remember_namespace(space);
+    set("work_mem", "SET work_mem TO 1", false);
+    CHECK(record.known_namespace() == space);
+    set("search_path", "SET search_path TO b", false);
+    CHECK(record.known_namespace() == nullptr);
+    const texts in_order{"SET ROLE r", "SET search_path TO b"};
+    CHECK(record.namespace_statements() == in_order);
+    CHECK(record.has_certain_namespace());
+    SECTION("RESET ALL leaves the role")
+    {
+        record.remember_namespace(space);
+        record.completed(setting(setting_change::reset_all), "RESET ALL", false);
+        CHECK(record.namespace_statements() == texts{"SET ROLE r"});
+        CHECK(record.known_namespace() == nullptr);
+    }
+    SECTION("DISCARD ALL leaves nothing")
+    {
+        record.completed(setting(setting_change::discard_all), "DISCARD ALL", false);
+        CHECK(record.namespace_statements().empty());
+    }
+    SECTION("inside a transaction it is not certain until the end")
+    {
+        set("work_mem", "SET work_mem TO 2", true);
+        CHECK(record.has_certain_namespace());
+        set("search_path", "SET search_path TO c", true);
+        CHECK_FALSE(record.has_certain_namespace());
+        record.rolled_back();
+        CHECK(record.has_certain_namespace());
+        CHECK(record.namespace_statements() == in_order);
+    }
+    SECTION("a SET LOCAL counts to the end of its transaction")
+    {
+        record.completed(setting(setting_change::set_local, "role"), "SET LOCAL ROLE x", true);
+        CHECK_FALSE(record.has_certain_namespace());
+        record.committed();
+        CHECK(record.has_certain_namespace());
+    }
+    SECTION("a record that isn't certain has no namespace")
+    {
+        set("a", std::string(10'000, 'x'), false);
+        CHECK_FALSE(record.has_certain_namespace());
+    }
 }
