@@ -3,6 +3,7 @@
 #include "admin/node_words.hpp"
 #include "config/parameter.hpp"
 #include "core/base/always_assert.hpp"
+#include "ha/cluster_config.hpp"
 
 #include <fmt/format.h>
 
@@ -267,8 +268,11 @@ void add_backend(result_table& table, const ha::node_view& node, const config::s
     add_slot(table, "backend_data_directory", index, settings);
     add(table, fmt::format("backend_status{}", index), word_of(node.status),
         "Status of this server.");
-    add(table, fmt::format("standby_delay{}", index), std::to_string(node.replication_delay),
-        "Replication delay of this server, in bytes.");
+    const bool by_time = ha::measures_delay_by_time(settings);
+    add(table, fmt::format("standby_delay{}", index),
+        std::to_string(by_time ? node.replication_delay_time.count() : node.replication_delay),
+        by_time ? "Replication delay of this server, in microseconds."
+                : "Replication delay of this server, in bytes.");
     for (const auto name : {"backend_flag", "backend_application_name"}) {
         add_slot(table, name, index, settings);
     }

@@ -2,6 +2,7 @@
 
 #include "admin/node_words.hpp"
 #include "core/command_line.hpp"
+#include "ha/cluster_config.hpp"
 
 #include <fmt/format.h>
 
@@ -55,6 +56,14 @@ std::string_view pg_role_of(const ha::node_view& node, const admin_source& sourc
     return is_asked && pg_status_of(node, source.settings) == "up" ? word_of(node.role) : "unknown";
 }
 
+/// Bytes, or time with a unit where it is measured so.
+std::string delay_of(const ha::node_view& node, const config::settings& settings)
+{
+    if (!ha::measures_delay_by_time(settings)) return std::to_string(node.replication_delay);
+    const std::chrono::duration<double> seconds = node.replication_delay_time;
+    return fmt::format("{:.6f} {}", seconds.count(), seconds.count() < 2 ? "second" : "seconds");
+}
+
 /// Calls `visit` for each configured node: a hole between node ids has no port.
 template <class Visit>
 void for_each_node(const admin_source& source, Visit visit)
@@ -103,7 +112,7 @@ result_table pool_nodes_table(const admin_source& source)
              fmt::format("{:.6f}", node.weight_normalized), std::string{role_of(node, source)},
              std::string{pg_role_of(node, source)}, std::to_string(selects),
              node.id == source.session_balanced_node ? "true" : "false",
-             std::to_string(is_primary ? 0 : node.replication_delay), node.replication_state,
+             is_primary ? "0" : delay_of(node, source.settings), node.replication_state,
              node.replication_sync_state, local_time(node.last_status_change)});
     });
     return table;

@@ -30,7 +30,6 @@ std::vector<diagnostic> find_unserved(const settings& values, const std::string&
         {"auto_failback", values.auto_failback},
         {"client_idle_limit", values.client_idle_limit.count() > 0},
         {"reserved_connections", values.reserved_connections > 0},
-        {"delay_threshold_by_time", values.delay_threshold_by_time.count() > 0},
         {"allow_clear_text_frontend_auth", values.allow_clear_text_frontend_auth},
     };
     for (const auto& each : rows) {

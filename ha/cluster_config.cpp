@@ -57,7 +57,29 @@ node_config node_of(const config::settings& settings, const config::backend& bac
     return node;
 }
 
+delay_config delay_of(const config::settings& settings)
+{
+    delay_config delay;
+    delay.is_measured =
+        settings.backend_clustering_mode == config::clustering_mode::streaming_replication &&
+        settings.sr_check_period > std::chrono::seconds::zero();
+    delay.command = settings.replication_delay_source_cmd;
+    delay.by_time = measures_delay_by_time(settings);
+    delay.command_timeout = settings.replication_delay_source_timeout;
+    delay.period = settings.sr_check_period;
+    delay.logging = settings.log_standby_delay;
+    delay.threshold_bytes = settings.delay_threshold;
+    delay.threshold_time = settings.delay_threshold_by_time;
+    return delay;
+}
+
 }  // namespace
+
+bool measures_delay_by_time(const config::settings& settings)
+{
+    return settings.delay_threshold_by_time.count() > 0 ||
+           !settings.replication_delay_source_cmd.empty();
+}
 
 cluster_config cluster_config_of(const config::settings& settings)
 {
@@ -65,6 +87,7 @@ cluster_config cluster_config_of(const config::settings& settings)
     cluster.mode = settings.backend_clustering_mode;
     cluster.trusts_reports = settings.failover_on_backend_error;
     cluster.search_warning_after = settings.search_primary_node_timeout;
+    cluster.delay = delay_of(settings);
     for (const auto& backend : settings.backends) {
         const auto id = static_cast<int>(cluster.nodes.size());
         cluster.nodes.push_back(node_of(settings, backend, id));

@@ -3,6 +3,7 @@
 #include "config/settings.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,20 @@ struct node_config {
     friend bool operator==(const node_config&, const node_config&) = default;
 };
 
+/// How the delay of standbys is measured, and when it is logged.
+struct delay_config {
+    bool is_measured = true;  ///< Streaming replication, and sr_check_period is not zero.
+    bool by_time = false;     ///< Delays are compared and shown as time.
+    /// replication_delay_source_cmd; it takes the place of our own measuring. Empty: none.
+    std::string command;
+    std::chrono::milliseconds command_timeout{10'000};
+    std::chrono::milliseconds period{10'000};  ///< Of the command and of log lines.
+    config::delay_logging logging = config::delay_logging::none;
+    std::int64_t threshold_bytes = 0;  ///< Zero: none.
+    std::chrono::milliseconds threshold_time{};
+    friend bool operator==(const delay_config&, const delay_config&) = default;
+};
+
 /// What the watching of the cluster needs to know of the configuration.
 struct cluster_config {
     config::clustering_mode mode = config::clustering_mode::streaming_replication;
@@ -43,6 +58,7 @@ struct cluster_config {
     /// A session's report and one failed check that confirms it are enough
     /// (failover_on_backend_error).
     bool trusts_reports = true;
+    delay_config delay;
     /// How long a search goes on before it warns (search_primary_node_timeout); zero: it never
     /// does.
     std::chrono::milliseconds search_warning_after{300'000};
@@ -55,5 +71,8 @@ struct cluster_config {
 /// check serves for both of Pgpool-II's. Its period is the shorter one of sr_check_period and
 /// health_check_period that is not zero.
 cluster_config cluster_config_of(const config::settings& settings);
+
+/// Whether delays of standbys are measured, compared and shown as time instead of bytes.
+bool measures_delay_by_time(const config::settings& settings);
 
 }  // namespace pgtorii::ha

@@ -4,6 +4,24 @@
 
 namespace pgtorii::ha {
 
+namespace {
+
+/// Pgpool-II's words for both ways of measuring.
+std::string text_of_delay(const cluster_event& event)
+{
+    if (!event.delay_time) {
+        return fmt::format(
+            "Replication of node: {} is behind {} bytes from the primary server (node: {})",
+            event.node, event.delay_bytes, event.other_node);
+    }
+    const std::chrono::duration<double> seconds = *event.delay_time;
+    return fmt::format(
+        "Replication of node: {} is behind {:.6f} second(s) from the primary server (node: {})",
+        event.node, seconds.count(), event.other_node);
+}
+
+}  // namespace
+
 log_text text_of(const cluster_event& event)
 {
     using enum cluster_event::kind;
@@ -67,6 +85,7 @@ log_text text_of(const cluster_event& event)
         return {message_level::warning, fmt::format("{} is a primary of the past", name),
                 "Its timeline is older than that of a later primary. It gets no sessions.",
                 "Make it a standby of the new primary, with pg_rewind or from a new base backup."};
+    case standby_delayed: return {message_level::log, text_of_delay(event), {}, {}};
     case main_replaced:
         return {message_level::warning,
                 fmt::format("{} is there, but another main node has taken over", name),

@@ -48,7 +48,9 @@ std::size_t receiver_count(const server_facts& facts)
 
 }  // namespace
 
-cluster_state::cluster_state(cluster_config config, moment start) : config_(std::move(config))
+cluster_state::cluster_state(cluster_config config, moment start)
+    : config_(std::move(config)),
+      delays_(config_.delay)
 {
     for (const auto& node : config_.nodes) records_.push_back(record{.config = node});
     settle(start);
@@ -72,7 +74,21 @@ cluster_view_ptr cluster_state::on(observation seen, moment when)
     }
     node.last = seen.verdict;
     settle(when);
-    return publish_if_changed(when.wall);
+    if (node.last == verdict::answered) measure(node, when.now);
+    auto next = publish_if_changed(when.wall);
+    if (node.last == verdict::answered) tell_delay(node.config.id, when.now);
+    return next;
+}
+
+cluster_view_ptr cluster_state::on_delays(const std::vector<int>& nodes,
+                                          const std::vector<std::chrono::microseconds>& delays,
+                                          moment when)
+{
+    always_assert(nodes.size() == delays.size());
+    for (std::size_t i = 0; i < nodes.size(); ++i) delays_.on_command(nodes[i], delays[i]);
+    auto next = publish_if_changed(when.wall);
+    for (const auto node : nodes) tell_delay(node, when.now);
+    return next;
 }
 
 cluster_view_ptr cluster_state::on_connected(int node, moment when)
@@ -88,6 +104,7 @@ cluster_view_ptr cluster_state::on_configuration(cluster_config config, moment w
 {
     auto before = std::exchange(records_, {});
     config_ = std::move(config);
+    delays_.configure(config_.delay);
     for (std::size_t id = 0; id < config_.nodes.size(); ++id) {
         if (id < before.size() && is_same_server(before[id].config, config_.nodes[id])) {
             records_.push_back(std::move(before[id]));
@@ -95,6 +112,7 @@ cluster_view_ptr cluster_state::on_configuration(cluster_config config, moment w
         } else {
             // One that joins while sessions are served gets none before it has answered.
             records_.push_back(record{.config = config_.nodes[id], .is_down = true});
+            delays_.forget(static_cast<int>(id));
         }
     }
     if (primary_ >= static_cast<int>(records_.size())) primary_ = -1;
@@ -327,6 +345,27 @@ void cluster_state::learn_from_primary()
     timeline_ = std::max(timeline_, node.facts.timeline);
 }
 
+// How far standbys are behind.
+
+void cluster_state::measure(const record& node, clock::time_point now)
+{
+    if (node.config.id == primary_)
+        delays_.on_primary(node.facts, config_.nodes, now);
+    else if (node.facts.in_recovery)
+        delays_.on_standby(node.config.id, node.facts.lsn, now);
+}
+
+void cluster_state::tell_delay(int node, clock::time_point now)
+{
+    const auto id = static_cast<std::size_t>(node);
+    if (id >= records_.size() || primary_ < 0 || node == primary_) return;
+    const auto& seen = view_->nodes[id];
+    if (!seen.is_valid() || !delays_.begins_log(node, seen.replication_delay, now)) return;
+    tell(cluster_event::kind::standby_delayed, records_[id]);
+    events_.back().delay_bytes = seen.replication_delay;
+    if (delays_.config().by_time) events_.back().delay_time = seen.replication_delay_time;
+}
+
 // Telling.
 
 void cluster_state::settle(moment when)
@@ -336,7 +375,10 @@ void cluster_state::settle(moment when)
     had_primary_ = had_primary_ || primary_ >= 0;
     learn_from_primary();
     tell_returns();
-    if (primary_ != before) tell_primary(before);
+    if (primary_ != before) {
+        delays_.on_primary_changed();
+        tell_primary(before);
+    }
     tell_fitness();
     tell_search(when.now);
 }
@@ -464,9 +506,12 @@ node_view cluster_state::describe(const record& node, double weight_sum) const
 void cluster_state::describe_replication(node_view& out, const record& node) const
 {
     out.replay_lsn = node.facts.lsn;
+    out.timeline = node.facts.timeline;
     if (is_raw() || primary_ < 0 || node.config.id == primary_) return;
     const auto& primary = records_[static_cast<std::size_t>(primary_)].facts;
-    if (node.has_facts && primary.lsn > node.facts.lsn) {
+    out.replication_delay_time = delays_.time_of(node.config.id);
+    const bool is_measured = config_.delay.is_measured && config_.delay.command.empty();
+    if (is_measured && node.has_facts && primary.lsn > node.facts.lsn) {
         const auto distance = primary.lsn - node.facts.lsn;
         constexpr auto limit = std::numeric_limits<std::int64_t>::max();
         out.replication_delay = distance > static_cast<std::uint64_t>(limit)

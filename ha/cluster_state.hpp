@@ -4,6 +4,7 @@
 #include "ha/cluster_config.hpp"
 #include "ha/cluster_event.hpp"
 #include "ha/cluster_view.hpp"
+#include "ha/delay_meter.hpp"
 #include "ha/observation.hpp"
 
 #include <chrono>
@@ -47,6 +48,9 @@ public:
 
     /// A server was looked at. The new view, or null when it is as before.
     cluster_view_ptr on(observation seen, moment when);
+    /// replication_delay_source_cmd says how far each of these nodes is behind.
+    cluster_view_ptr on_delays(const std::vector<int>& nodes,
+                               const std::vector<std::chrono::microseconds>& delays, moment when);
     /// A session has opened the first link to the node since it became valid.
     cluster_view_ptr on_connected(int node, moment when);
     /// Another configuration: known nodes keep their state while host and port stay the same.
@@ -111,6 +115,8 @@ private:
     void learn_from_primary();
     bool wants_second_look(const record& node) const;
 
+    void measure(const record& node, clock::time_point now);
+    void tell_delay(int node, clock::time_point now);
     void settle(moment when);
     void tell(cluster_event::kind what, const record& node, std::string cause = {});
     std::string why_lost(const record& node) const;
@@ -126,6 +132,7 @@ private:
 
     cluster_config config_;
     std::vector<record> records_;
+    delay_meter delays_;
     int primary_ = -1;
     int main_ = -1;  // raw: the present main node, or the last one
     std::uint64_t look_count_ = 0;

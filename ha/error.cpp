@@ -20,6 +20,7 @@ const char* text_of(errc value)
     case errc::authentication_unsupported:
         return "server asks for an authentication method that is not supported";
     case errc::server_refused: return "server refused";
+    case errc::delays_malformed: return "output is not one line with one number for each standby";
     }
     return "unknown error of the server check";
 }

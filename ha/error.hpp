@@ -19,6 +19,7 @@ enum class errc {
     password_missing,
     authentication_unsupported,
     server_refused,
+    delays_malformed,
 };
 
 /// The category of errc; its messages are for operators.

@@ -2,9 +2,11 @@
 
 #include "core/base/always_assert.hpp"
 #include "core/runtime/log.hpp"
+#include "core/runtime/subprocess.hpp"
 #include "ha/address_source_io.hpp"
 #include "ha/check_schedule.hpp"
 #include "ha/cluster_config.hpp"
+#include "ha/delay_command.hpp"
 #include "ha/probe_io.hpp"
 
 #include <boost/asio/error.hpp>
@@ -12,10 +14,13 @@
 #include <fmt/format.h>
 
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace pgtorii::ha {
 namespace {
+
+constexpr std::size_t delay_output_bytes_max = 4096;
 
 moment present()
 {
@@ -57,6 +62,7 @@ monitor::monitor(boost::asio::io_context& control, const settings_ptr& settings,
     : home_(control.get_executor()),
       state_(cluster_config_of(*settings), present()),
       publish_(std::move(publish)),
+      delay_wake_(home_),
       self_(std::make_shared<monitor*>(this)),
       tasks_(home_)
 {
@@ -69,6 +75,7 @@ void monitor::start()
 {
     write_log();
     add_watchers();
+    tasks_.spawn([this] { return measure_delays(); });
 }
 
 void monitor::stop()
@@ -86,6 +93,7 @@ void monitor::reconfigure(const settings_ptr& settings)
     publish(state_.on_configuration(std::move(config), present()));
     add_watchers();
     wake_all();
+    delay_wake_.cancel();
 }
 
 void monitor::add_watchers()
@@ -135,6 +143,52 @@ runtime::awaitable<void> monitor::until_due(watcher& at)
         const auto woken = co_await at.wake.async_wait(runtime::tuple_token);
         static_cast<void>(woken);
     }
+}
+
+/// Runs the command every period while one is configured; a reload begins a period anew.
+runtime::awaitable<void> monitor::measure_delays()
+{
+    for (;;) {
+        const auto& config = state_.config().delay;
+        const bool is_asked = config.is_measured && !config.command.empty();
+        if (is_asked && state_.view()->primary >= 0) co_await ask_for_delays();
+        if (tasks_.is_stopped()) co_return;
+        const auto& present_config = state_.config().delay;
+        if (!present_config.is_measured || present_config.command.empty())
+            delay_wake_.expires_at(clock::time_point::max());
+        else
+            delay_wake_.expires_after(present_config.period);
+        const auto woken = co_await delay_wake_.async_wait(runtime::tuple_token);
+        static_cast<void>(woken);
+    }
+}
+
+/// Without a usable answer the delays stay as they are; the log hears of the first one in a row.
+runtime::awaitable<void> monitor::ask_for_delays()
+{
+    const auto& config = state_.config().delay;
+    std::vector<int> nodes;
+    runtime::shell_command command;
+    command.text = delay_command_line(config.command, *state_.view(), nodes);
+    command.time_limit = config.command_timeout;
+    command.output_bytes_max = delay_output_bytes_max;
+    if (nodes.empty()) co_return;
+    const auto outcome = co_await runtime::run_shell(home_, command);
+    if (tasks_.is_stopped()) co_return;
+    std::string cause;
+    if (!outcome.succeeded()) {
+        cause = outcome.text_of_failure();
+    } else if (const auto delays = read_delays(outcome.output, nodes.size())) {
+        publish(state_.on_delays(nodes, *delays, present()));
+    } else {
+        cause = delays.error().message();
+    }
+    const bool had_failed = std::exchange(delay_command_failed_, !cause.empty());
+    if (cause.empty() || had_failed) co_return;
+    runtime::log::write(config::message_level::warning, {},
+                        {.message = "replication_delay_source_cmd gave no delays",
+                         .detail = cause,
+                         .hint = "The delays stay as they were last measured."});
 }
 
 void monitor::wake_all()

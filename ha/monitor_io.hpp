@@ -33,6 +33,8 @@ enum class trouble : std::uint8_t {
 /// the next one begins, and its loss starts one at once, so that a crash of a server is noticed
 /// when no session is there to tell.
 ///
+/// With replication_delay_source_cmd one more task runs that command every sr_check_period.
+///
 /// The search for a primary never ends; search_primary_node_timeout only makes it warn.
 ///
 /// Belongs to the control thread, except where a function says otherwise.
@@ -69,6 +71,8 @@ private:
 
     runtime::awaitable<void> watch(watcher* at);
     runtime::awaitable<void> until_due(watcher& at);
+    runtime::awaitable<void> measure_delays();
+    runtime::awaitable<void> ask_for_delays();
     void add_watchers();
     void wake_all();
     void on_kick(int node, trouble why);
@@ -82,6 +86,8 @@ private:
     cluster_state state_;
     publisher publish_;
     std::vector<std::unique_ptr<watcher>> watchers_;
+    runtime::timer delay_wake_;
+    bool delay_command_failed_ = false;  // and the log has been told
     std::array<std::atomic<bool>, node_count_max> kick_is_posted_{};
     std::shared_ptr<monitor*> self_;  // what posted functions look for: gone with the monitor
     runtime::task_group tasks_;
