@@ -16,6 +16,7 @@ class Entry:
     """One message of a client."""
     pid: int
     application: str
+    database: str
     how: str  # "statement" (a simple query), "execute", "parse", or "refused" (it was in error)
     text: str
 
@@ -42,7 +43,7 @@ def entries(log: str) -> list[Entry]:
         if head is None or head[2] == "harness":
             continue
         if head[4] == "STATEMENT":
-            found.append(Entry(int(head[1]), head[2], "refused", head[5]))
+            found.append(Entry(int(head[1]), head[2], head[3], "refused", head[5]))
         elif head[4] == "LOG" and (logged := _LOGGED.fullmatch(head[5])):
-            found.append(Entry(int(head[1]), head[2], logged[1] or logged[2], logged[3]))
+            found.append(Entry(int(head[1]), head[2], head[3], logged[1] or logged[2], logged[3]))
     return found
