@@ -1,0 +1,112 @@
+"""Which named difference of docs/differences.md explains that a statement went elsewhere than with Pgpool-II."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from differential import PRIMARY, STANDBY, Compared
+
+Predicate = Callable[[Compared], bool]
+
+BOTH, ON_PRIMARY, ON_STANDBY, NOWHERE = (PRIMARY, STANDBY), (PRIMARY,), (STANDBY,), ()
+
+# Statements that Pgpool-II sends to two servers: they begin, end or change what the session has on each.
+STATE = (r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|SET|RESET|DISCARD|DEALLOCATE|"
+         r"LOCK TABLE item IN (ACCESS|ROW) SHARE)\b")
+# What only the catalog knows to write, or what a standby refuses although its catalog entry says that it reads.
+BELOW_NAMES = r"volatile_view|cart_view|@\+@"
+REFUSED_BY_STANDBYS = r"txid_current\("
+WRITES = r"nextval|setval|f_volatile|f_writes|f_set_volatile|f_over|random|clock_timestamp|shop\.f_same|Odd Name"
+
+
+@dataclass(frozen=True)
+class Known:
+    """One difference: where Pgpool-II sends the statement, where pgtorii does, and under which condition."""
+    name: str
+    there: tuple[tuple[int, ...], ...]
+    here: tuple[tuple[int, ...], ...]
+    applies: Predicate
+
+
+def text(pattern: str) -> Predicate:
+    """The text of the statement contains this."""
+    return lambda case: re.search(pattern, case.text(), re.IGNORECASE) is not None
+
+
+def starts(pattern: str) -> Predicate:
+    return lambda case: re.match(pattern, case.text(), re.IGNORECASE) is not None
+
+
+def earlier(pattern: str) -> Predicate:
+    """A statement of the session before this one contains it."""
+    return lambda case: any(re.search(pattern, case.text(at), re.IGNORECASE) for at in range(case.at))
+
+
+def in_transaction(pattern: str) -> Predicate:
+    """A statement of this transaction before this one contains it."""
+    return lambda case: any(re.search(pattern, case.text(at), re.IGNORECASE) for at in case.transaction())
+
+
+def every(*predicates: Predicate) -> Predicate:
+    return lambda case: all(each(case) for each in predicates)
+
+
+def either(*predicates: Predicate) -> Predicate:
+    return lambda case: any(each(case) for each in predicates)
+
+
+def how(*ways: str) -> Predicate:
+    return lambda case: case.step.how in ways
+
+
+def has_failed(case: Compared) -> bool:
+    """The transaction had failed before this statement, as PostgreSQL sees it."""
+    return case.status_before == "E"
+
+
+def is_refused_alike(case: Compared) -> bool:
+    return case.here.result == case.true.result
+
+
+def has_lost(case: Compared) -> bool:
+    """Pgpool-II has ended the session before."""
+    return any(seen.result == "closed" for seen in case.pgpool[:case.at + 1])
+
+
+def has_other_state(case: Compared) -> bool:
+    """Pgpool-II's session is in another transaction state than PostgreSQL's would be, by an earlier difference."""
+    return case.at > 0 and case.pgpool[case.at - 1].status != case.direct[case.at - 1].status
+
+
+def second_begin(case: Compared) -> bool:
+    begun = [at for at in case.transaction() if re.search(r"\b(BEGIN|START)\b", case.text(at))]
+    return len(begun) > 1
+
+
+KNOWN = (
+    Known("D-LOST-SESSION", (NOWHERE,), (NOWHERE, ON_PRIMARY, ON_STANDBY), has_lost),
+    Known("D-LATE-STATE", (BOTH,), (ON_PRIMARY, NOWHERE), starts(STATE)),
+    Known("D-FAILED-TRANSACTION", (NOWHERE,), (ON_PRIMARY,), every(has_failed, is_refused_alike)),
+    Known("D-FAILED-COMMIT", (NOWHERE,), (ON_PRIMARY, ON_STANDBY), has_other_state),
+    Known("D-COPY-CHECKS", (ON_STANDBY,), (ON_PRIMARY,),
+          every(starts("COPY"), either(text(r"\bFOR \w"), text(WRITES), text(REFUSED_BY_STANDBYS), text(BELOW_NAMES),
+                                       text(r"\bcart\b|pg_class|pg_namespace|pg_stat|pg_settings|mine")))),
+    Known("D-STANDBY-REFUSES", (ON_STANDBY,), (ON_PRIMARY,), text(REFUSED_BY_STANDBYS)),
+    Known("D-BELOW-NAMES", (ON_STANDBY,), (ON_PRIMARY,), text(BELOW_NAMES)),
+    Known("D-MULTI-BEGIN", (ON_STANDBY,), (ON_PRIMARY,), in_transaction(r";.*\bBEGIN|\bBEGIN;")),
+    Known("D-ROLLBACK-TO", (ON_STANDBY,), (ON_PRIMARY,), in_transaction(r"^ROLLBACK TO")),
+    Known("D-SECOND-BEGIN", (ON_STANDBY,), (ON_PRIMARY,), second_begin),
+    Known("D-REPEATABLE-READ", (ON_STANDBY,), (ON_PRIMARY,),
+          either(in_transaction("REPEATABLE READ|SERIALIZABLE"), earlier("(default|CHARACTERISTICS).*(REPEATABLE|SERIALIZABLE)"))),
+    Known("D-WITH-NAME", (ON_PRIMARY,), (ON_STANDBY,), text(r"WITH cart AS \(SELECT 1 AS id\)")),
+    Known("D-OWN-PG-NAME", (ON_PRIMARY,), (ON_STANDBY,), text(r"shop\.pg_class")),
+    Known("D-FUNCTION-PATH", (ON_PRIMARY,), (ON_STANDBY,), text(r"\bf_same\(\)")),
+    Known("D-PREPARE-READ", (ON_PRIMARY,), (ON_STANDBY, NOWHERE), starts("(PREPARE|EXECUTE|DEALLOCATE)")),
+    Known("D-RETURN-TO-STANDBY", (ON_PRIMARY,), (ON_STANDBY,), how("bind")),
+)
+
+
+def name_of(case: Compared) -> str | None:
+    """The difference that explains this one. None: no difference is known that does."""
+    return next((known.name for known in KNOWN if case.there.nodes in known.there and case.here.nodes in known.here
+                 and known.applies(case)), None)
