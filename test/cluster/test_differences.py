@@ -31,6 +31,8 @@ def prepare(cluster):
                 " 'UPDATE item SET qty = qty WHERE id = $1 RETURNING id'")
         own.run("CREATE OPERATOR @!@ (LEFTARG = int, RIGHTARG = int, FUNCTION = op_writes)")
         own.run("CREATE PROCEDURE pay() LANGUAGE sql AS 'UPDATE account SET amount = amount + 1 WHERE id = 1'")
+        own.run("CREATE FUNCTION f_sly() RETURNS bigint LANGUAGE plpgsql STABLE AS"
+                " $$ DECLARE n bigint; BEGIN EXECUTE 'SELECT nextval(''counter'')' INTO n; RETURN n; END $$")
         own.run("CREATE VIEW writing_view AS SELECT f_writes(1)")
     cluster.wait_for_replay()
 
@@ -276,12 +278,27 @@ def test_d_below_names(cluster):
             assert pgtorii().run(sql).result == "OK", sql
 
 
+def test_d_repair(cluster):
+    with side_by_side(cluster) as (pgpool, pgtorii):
+        assert pgpool().run("SELECT f_sly()").result == "25006"
+        ours = pgtorii()
+        assert ours.nodes("SELECT f_sly()") == [PRIMARY, STANDBY] and ours.result == "OK"
+        assert ours.nodes("SELECT f_sly()") == [PRIMARY] and ours.result == "OK"
+
+
 def test_d_search_path(cluster):
     """Pgpool-II remembers what a name meant, not where it was looked up."""
     steps = ("SET search_path = shop, public", "SELECT * FROM cart", "SET search_path = public", "SELECT * FROM cart")
     with side_by_side(cluster, num_init_children=1) as (pgpool, pgtorii):
         assert pgpool().run(*steps).result == "0A000"
         assert pgtorii().run(*steps).result == "OK"
+
+
+def test_d_explain_execute(cluster):
+    """Pgpool-II 4.3 can't show it, as it prepares on the primary; what newer ones do is row R266 of the table."""
+    with side_by_side(cluster) as (_, pgtorii):
+        session = pgtorii().run("PREPARE p AS SELECT count(*) FROM item", "EXECUTE p")
+        assert session.run("EXPLAIN EXECUTE p").result == "OK"
 
 
 # Reads that need not burden the primary ------------------------------------------------------------------------------
@@ -328,6 +345,16 @@ def test_d_return_to_standby(cluster):
             session.send(wire.ask("COMMIT"))
             session.send(wire.bind(statement="here"), wire.execute(), wire.SYNC)
             assert session.answer.one == str(cluster.servers[wanted].port)
+
+
+def test_d_adaptive_source(cluster):
+    with side_by_side(cluster, disable_load_balance_on_write="dml_adaptive") as (pgpool, pgtorii):
+        steps = ("BEGIN", "DELETE FROM part USING item WHERE part.id = -item.id")
+        for opened, wanted in ((pgpool, PRIMARY), (pgtorii, STANDBY)):
+            session = opened().run(*steps)
+            assert session.nodes("SELECT count(*) FROM item") == [wanted]
+            assert session.nodes("SELECT count(*) FROM part") == [PRIMARY]
+            session.run("ROLLBACK")
 
 
 def test_every_name_on_the_page_is_shown():
