@@ -8,7 +8,7 @@ import wire
 
 
 class Pgpool:
-    """Pgpool-II with the least configuration: all reads that may be balanced go to the standbys. Ends with its `with`."""
+    """Pgpool-II with the least configuration: reads that may be balanced go to the standbys. Ends with its `with`."""
 
     def __init__(self, cluster: harness.Cluster, **settings):
         self.cluster = cluster

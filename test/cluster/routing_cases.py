@@ -1,7 +1,7 @@
 """The rows of routing-cases.tsv (seen on Pgpool-II), and how one is played through a gate.
 
-A row with destination `all` changes the session. Pgpool-II sends it to two servers at once; pgtorii brings the change to
-a server when that serves the session next. Such a row passes when its effect is there, wherever that is: see EFFECTS.
+A row with destination `all` changes the session. Pgpool-II sends it to two servers at once; pgtorii brings the change
+to a server when that serves the session next. Such a row passes when its effect is there, wherever that is: EFFECTS.
 """
 
 import csv
@@ -281,7 +281,8 @@ def locked(mode: str) -> Effect:
     """The lock is held on the primary. That keeps changes of the table from the standby too: they come from there."""
     def is_there(player: Player):
         count = player.cluster.primary.one(
-            f"SELECT count(*) FROM pg_locks WHERE relation = 't1'::regclass AND mode = '{mode}' AND granted", dbname="rt")
+            f"SELECT count(*) FROM pg_locks WHERE relation = 't1'::regclass AND mode = '{mode}' AND granted",
+            dbname="rt")
         assert count == 1, f"{count} sessions hold {mode} on the primary"
         player.read("count(*)", " FROM t1")
     return Effect(is_there)

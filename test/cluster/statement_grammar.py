@@ -1,7 +1,7 @@
 """Scripts of SQL statements, generated from a seed: one script is one session.
 
-RULES is the grammar: {symbol} stands for one of its alternatives, drawn by weight. What depends on the session (names of
-prepared statements, cursors, savepoints) comes from the methods of Writer. SCHEMA makes the objects that the texts name.
+RULES is the grammar: {symbol} stands for one of its alternatives, drawn by weight. What differs from script to script
+comes from Writer. SCHEMA makes the objects that the texts name.
 """
 
 import random
@@ -106,14 +106,16 @@ RULES: dict[str, Alternatives] = {
                      (1, "txid_current()"), (1, "current_setting('work_mem')"), (1, "pg_backend_pid()"),
                      (1, "version()"), (1, "pg_is_in_recovery()"), (1, "gen_random_uuid()"), (1, "pg_sleep(0)"),
                      (1, "EXTRACT(year FROM now())"), (1, "to_regclass('item')"), (1, "obj_description(1)"),
-                     (1, "pg_try_advisory_xact_lock({small})"), (1, "current_user"), (1, "pg_size_pretty(1024::bigint)"),
+                     (1, "pg_try_advisory_xact_lock({small})"), (1, "current_user"),
+                     (1, "pg_size_pretty(1024::bigint)"),
                      (1, "pg_relation_size('item')"), (1, "set_config('work_mem', '2MB', false)")],
     "set_function": [(3, "generate_series(1, {small})"), (2, "f_set({small})"), (2, "f_set_volatile({small})"),
                      (1, "unnest(ARRAY[1, 2])")],
     # Writes; each script has ids of its own, so that scripts don't depend on one another
     "write": [(4, "INSERT INTO item VALUES ({fresh}, 'new', {small})"),
               (2, "INSERT INTO part SELECT {fresh}, id, name FROM item WHERE id = {small}"),
-              (4, "UPDATE item SET name = name WHERE id = {small}"), (2, "UPDATE part SET note = note || '' WHERE id < 3"),
+              (4, "UPDATE item SET name = name WHERE id = {small}"),
+              (2, "UPDATE part SET note = note || '' WHERE id < 3"),
               (2, "DELETE FROM item WHERE id < 0"), (1, "DELETE FROM part USING item WHERE part.id = -item.id"),
               (1, "MERGE INTO item USING part ON item.id = -part.id WHEN MATCHED THEN DO NOTHING"),
               (1, "INSERT INTO cart VALUES ({fresh}, 1)"), (1, "UPDATE shop.item SET qty = qty"),
@@ -122,7 +124,8 @@ RULES: dict[str, Alternatives] = {
               (1, "TRUNCATE cart"), (1, "LOCK TABLE item IN {lock_mode} MODE")],
     "lock_mode": [(1, "ACCESS SHARE"), (1, "ROW SHARE"), (1, "ROW EXCLUSIVE")],
     "copy": [(3, "COPY {table} TO STDOUT"), (3, "COPY ({select}) TO STDOUT"),
-             (1, "COPY (UPDATE item SET qty = qty WHERE id = 1 RETURNING id) TO STDOUT"), (1, "COPY {unlogged} TO STDOUT"),
+             (1, "COPY (UPDATE item SET qty = qty WHERE id = 1 RETURNING id) TO STDOUT"),
+             (1, "COPY {unlogged} TO STDOUT"),
              (1, "COPY (SELECT id FROM item WHERE id = 1 {lock}) TO STDOUT")],
     "explain": [(3, "EXPLAIN {read}"), (1, "EXPLAIN (COSTS off) {write}"),
                 (1, "EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT id FROM item")],
@@ -153,7 +156,8 @@ RULES: dict[str, Alternatives] = {
                  (6, "EXECUTE {statement_name}"), (1, "EXECUTE {statement_name}({small})"),
                  (2, "DEALLOCATE {statement_name}"), (1, "DEALLOCATE ALL"), (1, "EXPLAIN EXECUTE {statement_name}")],
     "statement_name": [(3, "p1"), (2, "p2"), (1, "p3")],
-    "cursor": [(3, "DECLARE c1 CURSOR FOR {select}"), (3, "FETCH {small} FROM c1"), (1, "MOVE 1 FROM c1"), (1, "CLOSE c1"),
+    "cursor": [(3, "DECLARE c1 CURSOR FOR {select}"), (3, "FETCH {small} FROM c1"), (1, "MOVE 1 FROM c1"),
+               (1, "CLOSE c1"),
                (1, "DECLARE held CURSOR WITH HOLD FOR SELECT id FROM item ORDER BY id"), (1, "FETCH 1 FROM held")],
     "temporary": [(3, "CREATE TEMP TABLE {temp_name} (id int, name text)"), (1, "CREATE TEMP TABLE {temp_name} AS {select_int}"),
                   (1, "SELECT 1 AS id INTO TEMP {temp_name}"), (4, "SELECT * FROM {temp_name}"),
