@@ -16,6 +16,10 @@ STATE = (r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|SET|RESET|DI
 # What only the catalog knows to write, or what a standby refuses although its catalog entry says that it reads.
 BELOW_NAMES = r"volatile_view|cart_view|@\+@"
 REFUSED_BY_STANDBYS = r"txid_current\("
+DEFAULT_LEVEL = "DISCARD ALL|RESET ALL|CHARACTERISTICS .*LEVEL"
+# Names that mean one thing in the schema public and another in shop.
+TWO_MEANINGS = r"\b(cart|item|f_same\(\)|pg_class)\b"
+CHANGES = r"\b(INSERT|UPDATE|DELETE|MERGE|TRUNCATE|CALL|DO|LOCK)\b"
 WRITES = r"nextval|setval|f_volatile|f_writes|f_set_volatile|f_over|random|clock_timestamp|shop\.f_same|Odd Name"
 
 
@@ -37,9 +41,17 @@ def starts(pattern: str) -> Predicate:
     return lambda case: re.match(pattern, case.text(), re.IGNORECASE) is not None
 
 
-def earlier(pattern: str) -> Predicate:
-    """A statement of the session before this one contains it."""
-    return lambda case: any(re.search(pattern, case.text(at), re.IGNORECASE) for at in range(case.at))
+def since(pattern: str, until: str = "DISCARD ALL") -> Predicate:
+    """A statement of the session before this one contains the first, and none after it the second. What failed, and
+    what was only parsed, has not happened."""
+    def holds(case: Compared) -> bool:
+        found = False
+        for at in range(case.at):
+            if case.direct[at].result == "OK" and case.script[at].how != "parse":
+                found = re.search(pattern, case.text(at), re.IGNORECASE) is not None or (
+                    found and re.search(until, case.text(at), re.IGNORECASE) is None)
+        return found
+    return holds
 
 
 def in_transaction(pattern: str) -> Predicate:
@@ -93,12 +105,17 @@ KNOWN = (
                                        text(r"\bcart\b|pg_class|pg_namespace|pg_stat|pg_settings|mine")))),
     Known("D-STANDBY-REFUSES", (ON_STANDBY,), (ON_PRIMARY,), text(REFUSED_BY_STANDBYS)),
     Known("D-BELOW-NAMES", (ON_STANDBY,), (ON_PRIMARY,), text(BELOW_NAMES)),
+    Known("D-OWN-TEMPORARY", (ON_STANDBY,), (ON_PRIMARY,), since("TEMP ", "DISCARD (ALL|TEMP)")),
+    Known("D-SET-CONFIG", (ON_STANDBY,), (ON_PRIMARY,), since(r"set_config|\b(DO|CALL)\b|SET .*;")),
+    Known("D-MULTI-WRITE", (ON_STANDBY,), (ON_PRIMARY,), in_transaction(rf";.*({CHANGES})|({CHANGES}).*;")),
     Known("D-MULTI-BEGIN", (ON_STANDBY,), (ON_PRIMARY,), in_transaction(r";.*\bBEGIN|\bBEGIN;")),
     Known("D-ROLLBACK-TO", (ON_STANDBY,), (ON_PRIMARY,), in_transaction(r"^ROLLBACK TO")),
     Known("D-SECOND-BEGIN", (ON_STANDBY,), (ON_PRIMARY,), second_begin),
     Known("D-REPEATABLE-READ", (ON_STANDBY,), (ON_PRIMARY,),
           either(in_transaction("REPEATABLE READ|SERIALIZABLE"),
-                 earlier("(default|CHARACTERISTICS).*(REPEATABLE|SERIALIZABLE)"))),
+                 since("(default_|CHARACTERISTICS).*(REPEATABLE|SERIALIZABLE)", DEFAULT_LEVEL))),
+    Known("D-SERIALIZABLE", (ON_STANDBY,), (ON_PRIMARY,), since("= 'serializable'", DEFAULT_LEVEL)),
+    Known("D-SEARCH-PATH", (ON_STANDBY, ON_PRIMARY), (ON_PRIMARY, ON_STANDBY), every(since("SET search_path"), text(TWO_MEANINGS))),
     Known("D-WITH-NAME", (ON_PRIMARY,), (ON_STANDBY,), text(r"WITH cart AS \(SELECT 1 AS id\)")),
     Known("D-OWN-PG-NAME", (ON_PRIMARY,), (ON_STANDBY,), text(r"shop\.pg_class")),
     Known("D-FUNCTION-PATH", (ON_PRIMARY,), (ON_STANDBY,), text(r"\bf_same\(\)")),

@@ -97,7 +97,7 @@ def replay_paused(cluster):
     standby = cluster.standbys[0]
     standby.run("SELECT pg_wal_replay_pause()")
     try:
-        harness.wait_until(lambda: standby.one("SELECT pg_get_wal_replay_pause_state()") == "paused", "replay is paused")
+        harness.wait_until(lambda: standby.one("SELECT pg_get_wal_replay_pause_state()") == "paused", "it is paused")
         yield
     finally:
         standby.run("SELECT pg_wal_replay_resume()")

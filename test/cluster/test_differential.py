@@ -23,7 +23,8 @@ SEED = int(os.environ.get("PGTORII_DIFFERENTIAL_SEED", 20))
 SCRIPTS = int(os.environ.get("PGTORII_DIFFERENTIAL_SCRIPTS", 160))
 
 WRITING_TEXT = re.compile(
-    r"^(INSERT|UPDATE|DELETE|MERGE|CREATE|DROP|ALTER|TRUNCATE|CALL|DO|VACUUM|ANALYZE|GRANT|REFRESH|COMMENT|NOTIFY|LISTEN)\b|"
+    r"^(INSERT|UPDATE|DELETE|MERGE|CREATE|DROP|ALTER|TRUNCATE|CALL|DO|VACUUM|ANALYZE|GRANT|REFRESH|COMMENT|NOTIFY)\b|"
+    r"^(LISTEN|LOCK .* EXCLUSIVE)\b|"
     r"\bINTO\b|\bFOR (NO KEY )?(UPDATE|(KEY )?SHARE)\b|\b(UPDATE|DELETE FROM|INSERT INTO)\b|"
     r"\b(nextval|setval|f_writes|pg_try_advisory\w*|txid_current)\(")
 REFUSAL = re.compile(r"cannot (execute .* in a read-only transaction|.* during recovery)")
