@@ -71,7 +71,6 @@ class Pgpool:
         """Is it up, and does it know which server is the primary?"""
         try:
             with self.wire() as client:
-                roles = [row[6] for row in client.query("SHOW pool_nodes").rows]
-                return roles[0] == "primary"
+                return any(row[6] == "primary" for row in client.query("SHOW pool_nodes").rows)
         except (OSError, AssertionError):
             return False

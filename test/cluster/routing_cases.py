@@ -73,6 +73,7 @@ class Outcome:
     destination: str
     result: str
     seen: dict[int, list[str]] = field(default_factory=dict)  # what each server was sent
+    told: str = ""  # where it would go, as EXPLAIN (ROUTE) told before
 
     def __str__(self):
         return f"{self.destination} {self.result}"
@@ -86,7 +87,8 @@ class Player:
         self.client = gate.wire(**row.start_up())
         self.earlier = ""  # what the effect's look needs to know of the time before
 
-    def play(self) -> Outcome:
+    def play(self, explains: bool = False) -> Outcome:
+        """`explains`: asks EXPLAIN (ROUTE) before the statement is sent."""
         effect = find_effect(self.row) if self.row.destination == "all" else None
         try:
             for sql in effect.before if effect else ():
@@ -95,7 +97,9 @@ class Player:
                 self.step(step)
             if effect and effect.remember:
                 self.earlier = self.read(effect.remember)[1]
+            told = self.explained() if explains else ""
             outcome = self.statement()
+            outcome.told = told
             if effect:
                 outcome.destination = self.look(effect)
             return outcome
@@ -160,6 +164,14 @@ class Player:
         words = {(): "none", (PRIMARY,): "primary", (STANDBY,): "load-balance node"}
         return Outcome(words.get(tuple(reached), "both"), result,
                        {node: [f"{entry.how}: {entry.text}" for entry in each] for node, each in seen.items()})
+
+    def explained(self) -> str:
+        """The server that EXPLAIN (ROUTE) names, as the table's word for it."""
+        first = self.ask(f"EXPLAIN (ROUTE) {self.row.statement}")[0][0]
+        found = re.match(r"Route: (primary|balanced)(?: \(node (\d)\))?: ", first)
+        assert found, first
+        is_standby = found[1] == "balanced" and found[2] == str(STANDBY)
+        return "load-balance node" if is_standby else "primary"
 
     def is_wanted(self, entry: server_log.Entry) -> bool:
         """Is this the row's message? The Parse that comes before an Execute is not, unless there is nothing to execute:

@@ -252,6 +252,15 @@ def test_d_prepared_before_write(cluster):
             assert (session.answer.one == str(amount(cluster))) == is_fresh
 
 
+def test_d_node_order(cluster):
+    swapped = {"backend_port0": cluster.standbys[0].port, "backend_port1": cluster.primary.port,
+               "backend_weight0": 1, "backend_weight1": 0}
+    with side_by_side(cluster, **swapped) as (pgpool, pgtorii):
+        for opened, wanted in ((pgpool, STANDBY), (pgtorii, PRIMARY)):
+            session = opened().run("BEGIN ISOLATION LEVEL SERIALIZABLE")
+            assert session.nodes("SELECT count(*) FROM item") == [wanted]
+
+
 # Errors on valid SQL -------------------------------------------------------------------------------------------------
 
 def test_d_copy_checks(cluster):
@@ -284,6 +293,25 @@ def test_d_repair(cluster):
         ours = pgtorii()
         assert ours.nodes("SELECT f_sly()") == [PRIMARY, STANDBY] and ours.result == "OK"
         assert ours.nodes("SELECT f_sly()") == [PRIMARY] and ours.result == "OK"
+
+
+def test_d_hidden_query(cluster):
+    steps = ("BEGIN", "SHOW work_mem", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    with side_by_side(cluster) as (pgpool, pgtorii):
+        assert pgpool().run(*steps).result == "25001"
+        assert pgtorii().run(*steps).result == "OK"
+
+
+def test_d_prepared_names(cluster):
+    with side_by_side(cluster) as (pgpool, pgtorii):
+        for opened, results in ((pgpool, ("26000", "OK", "closed")), (pgtorii, ("OK", "42P05", "26000"))):
+            session = opened().send(wire.parse("SELECT nosuch FROM item", "n1"), wire.SYNC)
+            session.send(wire.parse("SELECT id FROM item FOR UPDATE", "n1"), wire.SYNC)
+            found = [session.send(wire.bind(statement="n1"), wire.execute(), wire.SYNC).result]
+            session.send(wire.parse("SELECT 1", "n2"), wire.SYNC)
+            found.append(session.send(wire.parse("SELECT id FROM item FOR UPDATE", "n2"), wire.SYNC).result)
+            found.append(session.send(wire.bind(statement="n3"), wire.execute(), wire.SYNC).result)
+            assert tuple(found) == results
 
 
 def test_d_search_path(cluster):

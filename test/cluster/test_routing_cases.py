@@ -4,6 +4,7 @@ A case ends as it ended on Pgpool-II, or docs/differences.md says how it ends he
 """
 
 import itertools
+import re
 
 import differences
 from gate import Gate
@@ -56,6 +57,24 @@ def test_cases_with_default_settings(cluster):
 
 def test_cases_with_other_settings(cluster):
     play(cluster, [row for row in read_rows() if row.config != "default"])
+
+
+def can_be_explained(row: Row) -> bool:
+    """One statement that can stand behind EXPLAIN, goes to one server, and does not find the transaction failed."""
+    return (row.protocol == "simple" and row.destination not in ("all", "none") and ";" not in row.statement
+            and row.result != "42601" and re.search(r"^\W*[A-Z]", row.statement) is not None)
+
+
+def test_explain_route_tells_where_a_statement_goes(cluster):
+    problems = []
+    with Gate(cluster) as gate:
+        for row in read_rows():
+            if row.config == "default" and can_be_explained(row):
+                outcome = Player(cluster, gate, row).play(explains=True)
+                if outcome.told != outcome.destination:
+                    problems.append(f"{row.id} {row.statement!r}: told {outcome.told}, it went to {outcome.destination}")
+    print(*problems, sep="\n")
+    assert not problems
 
 
 def test_listed_cases_differ_from_pgpool():
