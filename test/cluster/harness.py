@@ -357,6 +357,15 @@ class Server:
         with self.session() as own:
             own.run("SELECT pg_reload_conf()")
 
+    def set(self, name: str, value: str) -> None:
+        """Changes a setting of this server alone; returns when it holds for new statements."""
+        with (self.directory / "postgresql.auto.conf").open("a") as file:
+            file.write(f"{name} = '{value}'\n")
+        with self.session() as own:
+            own.run("SELECT pg_reload_conf()")
+            wait_until(lambda: own.one(f"SELECT setting = '{value}' OR current_setting('{name}') = '{value}' "
+                                       f"FROM pg_settings WHERE name = '{name}'"), f"{name} is {value} on {self.name}")
+
     def statements(self, mark: int = 0, containing: str = "") -> list[str]:
         """The statements that clients other than the harness sent after `mark`, as the server logged them."""
         found = []

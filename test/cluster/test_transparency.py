@@ -353,9 +353,10 @@ def check_every_cut(cluster, names, **settings):
             wanted = stage.direct(script)
             length = len(b"".join(script))
             for place in range(1, length, 7 if Gate.sanitizer else 1):
-                if stage.through(script, cut_at(place), 1, wanted[0]) != wanted:
-                    found.append(f"{name}, cut at byte {place} of {length}: "
-                                 + stage.check(SHORT[name], [cut_at(place)], 1))
+                got = stage.through(script, cut_at(place), 1, wanted[0])
+                if got != wanted:
+                    found.append(f"{name}, cut at byte {place} of {length}:\n{replies.script_text(script)}\n"
+                                 + (replies.difference(wanted[0], got[0]) or f"  tables: {wanted[1]} and {got[1]}"))
                     break
         assert not found, "\n" + "\n".join(found)
 
