@@ -3,13 +3,17 @@
 import contextlib
 import os
 import random
+import signal
+import socket
 import threading
 
 import harness
+import replies
 import stories
 import wire
 from gate import Gate
 from stories import BROKEN, BROKEN_LATE, BROKEN_ON_STANDBY, SLOW, Teller
+from wire import FLUSH, SYNC, execute, message, parse, query
 
 STANDBYS = 1
 FIRST_SEED = int(os.environ.get("PGTORII_SEED", 1))
@@ -183,3 +187,266 @@ def test_reads_that_recovery_cancels(cluster):
     finally:
         locker.close()
         standby.set("max_standby_streaming_delay", "30s")
+
+
+# Servers that go, freeze and change roles ----------------------------------------------------------------------------
+
+def new_cluster(standbys: int = 1) -> harness.Cluster:
+    cluster = harness.Cluster(standbys)
+    cluster.run(stories.SCHEMA)
+    return cluster
+
+
+def test_a_frozen_standby_in_the_middle_of_stories():
+    with new_cluster() as cluster:
+        standby = cluster.standbys[0]
+        for mode in ("transaction", "off"):
+            with Gate(cluster, health_check_timeout=1, connect_timeout=1000, disable_load_balance_on_write=mode) as gate:
+                thread = threading.Timer(0.3, standby.freeze)
+                thread.start()
+                try:
+                    harness.run_in_parallel(*(lambda first=first: check_stories(
+                        gate, cluster.primary, [BROKEN], which=range(first, first + 10)) for first in (60_000, 61_000)))
+                finally:
+                    thread.join()
+                    standby.thaw()
+                gate.wait_for_status(1, "up")
+
+
+def test_a_standby_that_crashes_in_the_middle_of_stories():
+    with new_cluster() as cluster, Gate(cluster) as gate:
+        standby = cluster.standbys[0]
+
+        def crash():
+            standby.stop(signal.SIGKILL)
+            standby.start()
+        with meanwhile(crash):
+            tellers_in_parallel(gate, cluster.primary, 70_000, failing=[BROKEN, SLOW], count=2)
+
+
+def test_a_promotion_in_the_middle_of_stories():
+    """The primary dies; what it has told to be committed the standby has, because commits wait for it."""
+    for seed in (1, 2):
+        with new_cluster() as cluster, Gate(cluster, disable_load_balance_on_write=("transaction", "off")[seed % 2]) as gate:
+            old, new = cluster.servers
+            old.run("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            old.run("SELECT pg_reload_conf()")
+            harness.wait_until(lambda: old.one("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == 1,
+                               "the standby is synchronous")
+            new.set("synchronous_standby_names", "")
+
+            def promote():
+                threading.Event().wait(0.2 * seed)
+                old.stop(signal.SIGQUIT)
+                new.promote()
+                gate.wait_for_primary(1)
+            teller = threading.Thread(target=promote)
+            teller.start()
+            lived = tellers_in_parallel(gate, new, 80_000 + 5000 * seed, failing=[BROKEN], count=2)
+            teller.join()
+            assert any(each.kept for each in lived)
+
+
+def test_a_transaction_that_reads_on_a_standby_while_it_is_promoted():
+    """The view changes between two statements. What follows is told as it is."""
+    for seed, (reads_first, writes_first) in enumerate(((True, False), (True, True), (False, True))):
+        with new_cluster() as cluster, Gate(cluster, disable_load_balance_on_write="off") as gate, gate.wire() as client:
+            old, new = cluster.servers
+            story = [stories.Statement("BEGIN", "begin")]
+            story += [stories.insert()] if writes_first else []
+            story += [stories.read("SELECT i FROM one_row")] if reads_first else []
+            account = stories.Account()
+            for each in story:
+                group = stories.Group(seed % 2 == 0, [each])
+                account.take(group, client.ask(group.bytes()), [])
+            cluster.wait_for_replay()
+            old.stop(signal.SIGQUIT)
+            gate.wait_for_status(0, "down")
+            new.promote()
+            gate.wait_for_primary(1)
+            for each in (stories.read("SELECT i FROM one_row"), stories.insert(), stories.Statement("COMMIT", "commit")):
+                if not account.is_over:
+                    group = stories.Group(True, [each])
+                    account.take(group, client.ask(group.bytes()), [])
+            account.finish()
+            wait_for_rest(new)
+            assert not complaint(account, tokens_on(new)), (reads_first, writes_first)
+            with gate.wire() as later:
+                assert later.query("INSERT INTO tokens VALUES (0) RETURNING token").one == "0"
+
+
+def test_a_standby_that_is_promoted_beside_a_primary_that_lives():
+    """A transaction is open on both. Whatever is decided about who is the primary, the client hears the truth."""
+    with new_cluster(2) as cluster, Gate(cluster, weights=(0, 1, 0), disable_load_balance_on_write="off") as gate, \
+            gate.wire() as client:
+        account = stories.Account()
+        for each in (stories.Statement("BEGIN", "begin"), stories.insert(), stories.read("SELECT i FROM one_row")):
+            group = stories.Group(True, [each])
+            account.take(group, client.ask(group.bytes()), [])
+        cluster.standbys[0].promote()
+        mark = gate.log.mark()
+        threading.Event().wait(2.5)  # two looks at the servers; what the log says about it is not ours to judge here
+        for each in (stories.read("SELECT i FROM one_row"), stories.insert(), stories.Statement("COMMIT", "commit")):
+            if not account.is_over:
+                group = stories.Group(True, [each])
+                account.take(group, client.ask(group.bytes()), [])
+        account.finish()
+        there = tokens_on(cluster.primary)
+        assert not complaint(account, there), gate.log.since(mark)
+
+
+# Clients that leave in the middle ------------------------------------------------------------------------------------
+
+def follower_finds_all_well(gate: Gate, cluster) -> None:
+    """With one link for each server, the next session has what the one before has left."""
+    with gate.wire() as client:
+        assert client.query("SELECT count(*) FROM one_row").one == "1"
+        token = stories.insert()
+        assert client.ask(wire.ask(token.sql)).tags == ["INSERT 0 1"]
+        assert client.query(f"SELECT count(*) FROM tokens WHERE token = {token.token} FOR UPDATE").error["C"] == "0A000"
+        assert client.query(f"DELETE FROM tokens WHERE token = {token.token}").tags == ["DELETE 1"]
+    assert gate.process.poll() is None
+
+
+LEAVERS = {
+    "in mid-message": [query("INSERT INTO tokens VALUES (-1)")[:-5]],
+    "in a head": [query("INSERT INTO tokens VALUES (-1)")[:3]],
+    "in a long message": [query(f"INSERT INTO tokens VALUES (-1) /* {'x' * 3_000_000} */")[:1_000_000]],
+    "in a long Bind": [parse("INSERT INTO tokens SELECT -1 WHERE $1 <> ''"), wire.bind("x" * 3_000_000)[:1_500_000]],
+    "behind a Parse": [parse("INSERT INTO tokens VALUES (-1)"), FLUSH],
+    "behind an Execute that wasn't synchronised": [parse("INSERT INTO tokens VALUES (-1)"), wire.bind(), execute(), FLUSH],
+    "in a Parse behind an Execute": [parse("INSERT INTO tokens VALUES (-1)"), wire.bind(), execute(),
+                                     parse("SELECT 1")[:-3]],
+    "in a read in parts": [parse("SELECT * FROM rows"), wire.bind(), execute(rows=5), FLUSH],
+    "in a transaction": [query("BEGIN"), query("INSERT INTO tokens VALUES (-1)"), query("SELECT i FROM one_row")],
+    "in a failed transaction": [query("BEGIN"), query("INSERT INTO tokens VALUES (-1)"), query(BROKEN)],
+    "in a transaction, in mid-message": [query("BEGIN"), query("INSERT INTO tokens VALUES (-1)"), query("COMMIT")[:-2]],
+    "in a COPY": [query("COPY tokens FROM STDIN"), message(b"d", b"-1\n")],
+    "in a message of a COPY": [query("COPY tokens FROM STDIN"), message(b"d", b"-1\n" + b"-2\n" * 10)[:12]],
+    "in a COPY of a unit": [parse("COPY tokens FROM STDIN"), wire.bind(), execute(), message(b"d", b"-1\n")],
+    "in a big result": [query("SELECT a.filling FROM rows a, rows b, rows c")],
+    "in a COPY out": [query("COPY (SELECT a.filling FROM rows a, rows b, rows c) TO STDOUT")],
+    "in many results": [query("SELECT filling FROM rows")] * 300,
+}
+
+
+def test_clients_that_leave_in_the_middle(cluster):
+    """Nothing of what they have left reaches the next session, and nothing is committed."""
+    with Gate(cluster, num_init_children=1, max_pool=1) as gate:
+        for name, parts in LEAVERS.items():
+            for how in ("abort", "half close", "terminate"):
+                with gate.wire() as client:
+                    chance = random.Random(name + how)
+                    stream = b"".join(parts)
+                    cut = chance.randint(1, len(stream) - 1)
+                    writer = threading.Thread(target=send_what_goes, args=(client, [stream[:cut], stream[cut:]]))
+                    writer.start()
+                    if chance.random() < 0.5:
+                        writer.join(0.2)  # what is under way when it leaves varies
+                    if how == "half close":
+                        with contextlib.suppress(OSError):
+                            client.socket.shutdown(socket.SHUT_WR)
+                    elif how == "terminate":
+                        writer.join(0.5)
+                        client.socket.settimeout(0.5)
+                        send_what_goes(client, [wire.TERMINATE])
+                writer.join()
+                follower_finds_all_well(gate, cluster)
+        wait_for_rest(cluster.primary)
+        assert min(tokens_on(cluster.primary), default=1) > 0, "what nobody has committed is there"
+
+
+def send_what_goes(client: wire.Wire, parts: list[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        client.send(*parts)
+
+
+def test_a_session_that_leaves_and_one_that_waits_for_its_link(cluster):
+    """The waiting one gets a link that the other has left in mid-message, or a new one; never its replies."""
+    with Gate(cluster, num_init_children=1, max_pool=1) as gate:
+        for name, parts in LEAVERS.items():
+            with gate.wire() as leaver:
+                leaver.query("SELECT 1")
+                waiting = wire.Wire(gate.port)
+                waiting.send(wire.start_up(user="postgres", database="postgres"), query("SELECT 'mine'"), wire.TERMINATE)
+                writer = threading.Thread(target=send_what_goes, args=(leaver, parts))
+                writer.start()
+                writer.join(0.1)
+            writer.join()
+            with waiting:
+                rows = [each.values() for each in replies.split(waiting.read_to_end())[0] if each.kind == "D"]
+            assert rows == [("mine",)], name
+
+
+# What sessions are told in unusual orders ----------------------------------------------------------------------------
+
+def test_units_of_a_sync_alone_between_writes(cluster):
+    with Gate(cluster) as gate, gate.wire() as client:
+        first, second, third = stories.insert(), stories.insert(), stories.insert()
+        client.send(SYNC, parse(first.sql), wire.bind(), execute(), SYNC, SYNC, SYNC, query(second.sql), SYNC,
+                    parse(third.sql), wire.bind(), execute(), parse("SELEC"), SYNC, SYNC)
+        kinds = [client.answer().kinds for _ in range(8)]
+        assert kinds == ["Z", "12CZ", "Z", "Z", "CZ", "Z", "12CEZ", "Z"], kinds
+        assert {first.token, second.token} <= tokens_on(cluster.primary)
+        assert third.token not in tokens_on(cluster.primary)
+
+
+def test_commit_and_begin_in_one_text(cluster):
+    for mode in ("transaction", "off"):
+        with Gate(cluster, disable_load_balance_on_write=mode) as gate, gate.wire() as client:
+            first, second = stories.insert(), stories.insert()
+            client.query("BEGIN")
+            client.query("SELECT i FROM one_row")
+            client.query(first.sql)
+            chained = client.query("COMMIT; BEGIN")
+            assert (chained.tags, chained.status) == (["COMMIT", "BEGIN"], "T")
+            client.query("SELECT i FROM one_row")
+            client.query(second.sql)
+            assert client.query(BROKEN).status == "E"
+            ended = client.query("ROLLBACK; BEGIN")
+            assert (ended.tags, ended.status) == (["ROLLBACK", "BEGIN"], "T")
+            assert client.query("COMMIT").tags == ["COMMIT"]
+            assert first.token in tokens_on(cluster.primary) and second.token not in tokens_on(cluster.primary)
+
+
+def test_a_failed_unit_and_a_query_behind_it(cluster):
+    """The Query stands in the failed unit, and is skipped with it; behind the Sync it runs."""
+    with Gate(cluster) as gate, gate.wire() as client:
+        skipped, done = stories.insert(), stories.insert()
+        client.send(parse(BROKEN), wire.bind(), execute(), query(skipped.sql), SYNC, query(done.sql))
+        assert client.answer().kinds == "12EZ" and client.answer().kinds == "CZ"
+        there = tokens_on(cluster.primary)
+        assert skipped.token not in there and done.token in there
+
+
+def test_one_byte_at_a_time_on_both_sides(cluster):
+    """A client that sends a byte at a time, and takes the reply a byte at a time."""
+    with Gate(cluster) as gate, gate.wire() as client:
+        first, second = stories.insert(), stories.insert()
+        stream = b"".join((query("BEGIN"), query(first.sql), query("SELECT i FROM one_row"), query("COMMIT"),
+                           parse(second.sql), wire.bind(), execute(), parse(BROKEN), wire.bind(), execute(), SYNC,
+                           wire.TERMINATE))
+        received = b""
+        writer = threading.Thread(target=lambda: [client.send(bytes([each])) for each in stream])
+        writer.start()
+        while more := client.socket.recv(1):
+            received += more
+        writer.join()
+        kinds = "".join(each.kind for each in replies.split(received)[0])
+        assert kinds == "CZ" "CZ" "TDCZ" "CZ" "12C12EZ", kinds
+        assert first.token in tokens_on(cluster.primary) and second.token not in tokens_on(cluster.primary)
+
+
+def test_prepared_statements_left_on_other_links(cluster):
+    """The next session may use the same names, on each server, for something else."""
+    with Gate(cluster, num_init_children=1, max_pool=1) as gate:
+        for number in range(4):
+            with gate.wire() as client:
+                for _ in range(2):
+                    for name, sql in (("a", f"SELECT {number}"), ("b", f"SELECT {number} FROM one_row FOR UPDATE")):
+                        answer = client.ask(wire.close_statement(name), parse(sql, name), wire.bind(statement=name),
+                                            execute(), SYNC)
+                        # A NOTICE tells who has to wait for the link.
+                        assert answer.kinds.lstrip("N") == "312DCZ" and answer.one == str(number)
+                client.query("SELECT 1")
+                client.close()

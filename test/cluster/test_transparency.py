@@ -22,6 +22,7 @@ QUIET_LIMIT = float(os.environ.get("PGTORII_QUIET_LIMIT", 20))  # seconds withou
 PAUSE = 0.001  # seconds between two parts of a script, so that they arrive apart
 FIRST_SEED = int(os.environ.get("PGTORII_SEED", 1))
 COUNT = int(os.environ.get("PGTORII_SCRIPTS", 150))
+FAILURES_MAX = int(os.environ.get("PGTORII_FAILURES", 3))
 CONTENTS = "SELECT array_agg(written ORDER BY k)::text FROM written"
 NO_END = "no end"
 SHORTENING_LIMIT = 30  # seconds spent on making a script that fails shorter
@@ -215,7 +216,7 @@ def compare(cluster, gate: Gate, seeds, *, reads_writes: bool = False, ways=None
             script = Author(seed, reads_writes=reads_writes).script()
             chosen = ways or (at_once, in_pieces, with_waits, by_message)
             found.append(stage.check(script, chosen, seed))
-            if len(list(filter(None, found))) >= 3:
+            if len(list(filter(None, found))) >= FAILURES_MAX:
                 break  # each costs time, and more are hardly news
     assert not any(found), "\n" + "\n".join(filter(None, found))
 
