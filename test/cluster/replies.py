@@ -11,6 +11,9 @@ NAMES = {"Q": "Query", "P": "Parse", "B": "Bind", "D": "Describe", "E": "Execute
 VARYING = re.compile(rb"(?<=process )\d+|(?<=PID )\d+|(?<=pg_temp_)\d+|(?<=transaction )\d+|(?<=database )\d+"
                      rb"|(?<=relation )\d+")
 
+# A failed transaction refuses everything. Which of its functions says so depends on messages that the gate adds.
+IN_FAILED_TRANSACTION = re.compile(rb"(\0C25P02\0M[^\0]*\0)F[^\0]*\0L[^\0]*\0R[^\0]*\0")
+
 
 def split(stream: bytes) -> tuple[list[Message], bytes]:
     """The whole messages of a stream, and the bytes of the one that isn't."""
@@ -44,7 +47,7 @@ def comparable(message: Message) -> Message:
     if kind == "T":
         return Message(kind, _without_table_ids(body))
     if kind in "EN":
-        return Message(kind, VARYING.sub(b"*", body))
+        return Message(kind, VARYING.sub(b"*", IN_FAILED_TRANSACTION.sub(rb"\1", body)))
     return message
 
 
@@ -72,7 +75,7 @@ def shown(message: Message) -> str:
     """One line for a server's message."""
     if message.kind in "EN":
         fields = message.fields()
-        return f"{message.kind} {fields.get('S')} {fields.get('C')} {fields.get('M')}"
+        return " ".join([message.kind, *(f"{letter}={fields[letter]!r}" for letter in "SCMDHPWFLR" if letter in fields)])
     body = message.body if len(message.body) <= 80 else message.body[:60] + b"... %d bytes" % len(message.body)
     return f"{message.kind} {body!r}"
 

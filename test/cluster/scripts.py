@@ -44,7 +44,8 @@ READS = [
 ]
 WRONG_READS = [
     ("SELECT 1 / (i - 1) FROM numbers WHERE i = 1", ()),            # where it is executed
-    ("SELECT 1 / (i - 40) FROM numbers WHERE i > 35 ORDER BY i", ()),  # after some rows, in an order
+    ("SELECT 1 / (i - 40) FROM numbers WHERE i > 35", ()),          # after some rows: a sort would come behind it
+    ("SELECT i, 1 / (i - 8), filling FROM wide", ()),               # after rows that are large
     ("SELECT $1::int", ("no number",)),                             # where it is bound
     ("SELECT 'x'::int", ()),                                        # where it is parsed
     ("SELEC 1", ()),
@@ -225,7 +226,7 @@ class Author:
         portal = self._random.choice(PORTALS)
         sql, values = self._one(("SELECT i FROM numbers WHERE i <= $1::int ORDER BY i", ("9",)),
                                 ("SELECT filling FROM wide ORDER BY i", ()), ("SELECT generate_series(1, 8)", ()),
-                                ("SELECT 1 / (i - 4) FROM numbers WHERE i < 9 ORDER BY i", ()),
+                                ("SELECT 1 / (i - 4) FROM numbers WHERE i < 9", ()),
                                 ("UPDATE written SET v = v || '?' WHERE k < 4 RETURNING k", ()))
         found = self._run(self._one(*BEGINS)) if self._chance(0.5) else []
         in_transaction = bool(found)
@@ -310,7 +311,7 @@ class Author:
 
     def _copy_out(self) -> list[bytes]:
         sources = ["numbers", "(SELECT i, name FROM numbers WHERE i < 5 ORDER BY i)", "other.numbers", "nothing_here",
-                   "(SELECT 1 / (i - 40) FROM numbers ORDER BY i)", "wide"]
+                   "(SELECT 1 / (i - 40) FROM numbers)", "wide"]
         if self._reads_writes:
             sources.append("(TABLE written ORDER BY 1)")
         return self._run(f"COPY {self._one(*sources)} TO STDOUT" + self._one("", " (FORMAT csv, HEADER)"))
