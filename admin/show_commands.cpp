@@ -50,14 +50,34 @@ protocol::pg_error not_served(std::string_view command)
                    fmt::format("{} is not served by this version of pgtorii", command));
 }
 
-show_answer answer_to(const routing::statement_facts& statement, const admin_source& source)
+std::string_view sqlstate_of(config::change_failure what)
 {
+    switch (what) {
+    case config::change_failure::unknown_name: return protocol::sqlstate::undefined_object;
+    case config::change_failure::not_in_session:
+        return protocol::sqlstate::cant_change_runtime_param;
+    case config::change_failure::bad_value: return protocol::sqlstate::invalid_parameter_value;
+    }
+    return protocol::sqlstate::internal_error;
+}
+
+/// A command that gives no rows.
+result_table done(std::string tag)
+{
+    result_table table;
+    table.tag = std::move(tag);
+    return table;
+}
+
+show_answer answer_to(const core::local_commands::question& asked, const admin_source& source)
+{
+    const auto& statement = asked.statement;
     switch (statement.kind) {
     case routing::statement_kind::pool_show: return show_pool(statement.name, source);
     case routing::statement_kind::pgpool_show:
         return show_parameters(statement.name, source.settings);
-    case routing::statement_kind::pgpool_set: return not_served("PGPOOL SET");
-    case routing::statement_kind::pgpool_reset: return not_served("PGPOOL RESET");
+    case routing::statement_kind::pgpool_set:
+    case routing::statement_kind::pgpool_reset: return change_parameter(asked);
     default: return not_served("this statement");
     }
 }
@@ -91,6 +111,23 @@ show_answer show_parameters(std::string_view name, const config::settings& setti
     return table;
 }
 
+show_answer change_parameter(const core::local_commands::question& asked)
+{
+    const auto& statement = asked.statement;
+    if (statement.kind == routing::statement_kind::pgpool_reset && statement.name == "all") {
+        asked.changes.clear();
+        return done("RESET");
+    }
+    std::optional<std::string_view> wanted;
+    if (statement.has_value) wanted = statement.value;
+    // Pgpool-II's SQLSTATE for all of these is XX000, an internal error.
+    if (auto failure = asked.changes.change(statement.name, wanted, asked.configured)) {
+        return refusal(sqlstate_of(failure->what), std::move(failure->told.message), {},
+                       std::move(failure->told.hint));
+    }
+    return done("SET");
+}
+
 std::optional<protocol::pg_error> show_commands::answer(const question& asked,
                                                         protocol::message_buffer& out) const
 {
@@ -99,7 +136,7 @@ std::optional<protocol::pg_error> show_commands::answer(const question& asked,
                               .settings = asked.settings,
                               .counters = counts,
                               .session_balanced_node = asked.balanced_node};
-    auto made = answer_to(asked.statement, source);
+    auto made = answer_to(asked, source);
     if (auto* const error = std::get_if<protocol::pg_error>(&made)) return std::move(*error);
     encode(std::get<result_table>(made), out);
     return std::nullopt;

@@ -32,6 +32,9 @@ show_answer show_pool(std::string_view name, const admin_source& source);
 /// PGPOOL SHOW `name`: a parameter, a group of them, or "all".
 show_answer show_parameters(std::string_view name, const config::settings& settings);
 
+/// PGPOOL SET and RESET (RESET ALL has the name "all"): makes the change in the question.
+show_answer change_parameter(const core::local_commands::question& asked);
+
 /// Answers sessions. Any thread.
 class show_commands final : public core::local_commands {
 public:

@@ -2,7 +2,6 @@
 
 #include "config/names.hpp"
 #include "config/parameter.hpp"
-#include "core/base/always_assert.hpp"
 
 #include <fmt/format.h>
 
@@ -118,29 +117,6 @@ std::vector<show_row> show_all(const settings& values)
         return a.item.size() != b.item.size() ? a.item.size() > b.item.size() : a.item < b.item;
     });
     return rows;
-}
-
-std::optional<problem> set_session(settings& session, const settings& configured,
-                                   std::string_view name, const std::optional<std::string>& value)
-{
-    const auto found = find_named(name);
-    if (found.row == nullptr || !found.failure.message.empty())
-        return problem{fmt::format("unrecognized configuration parameter \"{}\"", name), {}};
-    const auto& row = *found.row;
-    if (row.context != context::session)
-        return problem{
-            fmt::format("invalid Context, value for parameter \"{}\" cannot be changed", name), {}};
-    if (value) return assign(session, row, 0, name, *value);
-    return row.set(session, 0, row, row.get(configured, 0));
-}
-
-void reset_session(settings& session, const settings& configured)
-{
-    for_each_parameter([&](const section&, const parameter& row) {
-        if (row.context != context::session) return;
-        const auto failure = row.set(session, 0, row, row.get(configured, 0));
-        always_assert(!failure);
-    });
 }
 
 }  // namespace pgtorii::config

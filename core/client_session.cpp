@@ -22,8 +22,7 @@ client_session::client_session(session_home& home, std::uint64_t id, runtime::de
       input_(home.loop),
       peer_host_(std::move(peer_host)),
       peer_port_(peer_port),
-      settings_(home.settings),
-      rules_(home.rules)
+      settings_(home.settings)
 {
     const auto failure = client_.open(home.loop.source(), std::move(socket), events_,
                                       event_client_in, event_client_out);

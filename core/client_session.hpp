@@ -5,6 +5,7 @@
 #include "core/input_buffer.hpp"
 #include "core/link_opening.hpp"
 #include "core/link_pool.hpp"
+#include "core/own_settings.hpp"
 #include "core/prepared_statements.hpp"
 #include "core/runtime/deadlines.hpp"
 #include "core/runtime/task.hpp"
@@ -187,6 +188,8 @@ private:
     void abandon_unit();
     bool on_idle_events();
     bool has_readable_link() const;
+    void take_settings();
+    const rules_ptr& rules() const { return own_settings_ ? own_settings_->rules() : home_.rules; }
     bool is_message_under_way() const;
     bool has_state_at(int node);
     bool lose_link(server_link& link);
@@ -255,6 +258,7 @@ private:
     void begin_unit();
     void note_sent(const server_link& link, const routing::query_facts_ptr& facts);
     void answer_locally(const unit& what);
+    std::optional<protocol::pg_error> answer_command(protocol::message_buffer& out);
     void skip_unit(const unit& what);
     void log_client_messages(std::span<const std::byte> bytes) const;
     void log_client_message(char type, std::span<const std::byte> body) const;
@@ -350,7 +354,7 @@ private:
     cancel_key key_;
     bool has_key_ = false;
     settings_ptr settings_;
-    rules_ptr rules_;  // of those settings
+    std::unique_ptr<own_settings> own_settings_;  // null: the session has never used PGPOOL SET
 
     // What it holds.
     std::vector<std::unique_ptr<server_link>> links_;  // at most one for each node

@@ -373,7 +373,7 @@ bool client_session::on_ready(server_link& link, char status)
 void client_session::note_published()
 {
     if (tracker_.published().is_empty()) return;
-    const bool is_wanted = rules_->parameters().disable_load_balance_on_write ==
+    const bool is_wanted = rules()->parameters().disable_load_balance_on_write ==
                            config::write_effect::dml_adaptive_global;
     if (is_wanted) home_.services.tables.note(database_, tracker_.published(), home_.loop.now());
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "config/session_change.hpp"
 #include "config/settings.hpp"
 #include "core/cancel_registry.hpp"
 #include "core/catalog_generations.hpp"
@@ -41,7 +42,9 @@ class local_commands {
 public:
     struct question {
         const routing::statement_facts& statement;
-        const config::settings& settings;
+        const config::settings& settings;    ///< The session's.
+        const config::settings& configured;  ///< What PGPOOL RESET goes back to.
+        config::session_changes& changes;    ///< PGPOOL SET and RESET: the answer changes them.
         const ha::cluster_view_ptr& view;
         int balanced_node;
     };

@@ -386,7 +386,7 @@ prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
     };
     if (parse.statement.empty()) {
         if (last_unnamed_ && last_unnamed_->text == parse.query && has_types_of(*last_unnamed_) &&
-            last_unnamed_rules_ == rules_) {
+            last_unnamed_rules_ == rules()) {
             return last_unnamed_;
         }
     }
@@ -399,7 +399,7 @@ prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
     made->facts = home_.facts.find_or_analyze(parse.query, text_rules_);
     if (parse.statement.empty()) {
         last_unnamed_ = made;
-        last_unnamed_rules_ = rules_;
+        last_unnamed_rules_ = rules();
     }
     return made;
 }

@@ -61,7 +61,7 @@ void client_session::note_sent(const server_link& link, const routing::query_fac
     const bool is_main = link.node() == main_node();
     const routing::statement_context context{
         .catalog = is_main ? catalog_of(facts, prepared) : nullptr, .prepared = prepared.get()};
-    tracker_.sent(*facts, *rules_, context);
+    tracker_.sent(*facts, *rules(), context);
     for (const auto& each : facts->statements) {
         // Our own idle links must not keep it from being dropped (Pgpool-II: the same).
         if (each.drops_database) home_.services.pool.drop_database(each.name);
@@ -377,12 +377,7 @@ void client_session::answer_locally(const unit& what)
             // The session's load balance node, as Pgpool-II has chosen it when the session began.
             if (balanced_node_ < 0)
                 (void)resolve({target::balanced, routing::reason::read_balanced});
-            const local_commands::question asked{.statement = facts_->first(),
-                                                 .settings = *settings_,
-                                                 .view = home_.view,
-                                                 .balanced_node = balanced_node_};
-            if (const auto refused = home_.services.commands.answer(asked, out))
-                out.error_response(*refused);
+            if (const auto refused = answer_command(out)) out.error_response(*refused);
         }
     } else {
         for (const auto& item : items_) {
@@ -394,6 +389,32 @@ void client_session::answer_locally(const unit& what)
     out.ready_for_query(status());
     send_replies();
     input_.consume(what.bytes);
+}
+
+/// Asks the admin side. PGPOOL SET takes effect from the next statement on, whatever becomes of the
+/// transaction.
+std::optional<protocol::pg_error> client_session::answer_command(protocol::message_buffer& out)
+{
+    const auto& statement = facts_->first();
+    const bool is_change = statement.kind == statement_kind::pgpool_set ||
+                           statement.kind == statement_kind::pgpool_reset;
+    if (is_change && !own_settings_) own_settings_ = std::make_unique<own_settings>();
+    config::session_changes none;
+    const local_commands::question asked{
+        .statement = statement,
+        .settings = *settings_,
+        .configured = *home_.settings,
+        .changes = own_settings_ ? own_settings_->changes : none,
+        .view = home_.view,
+        .balanced_node = balanced_node_};
+    auto refused = home_.services.commands.answer(asked, out);
+    if (!is_change) return refused;
+    if (own_settings_->changes.empty()) {
+        own_settings_.reset();
+    } else if (!refused) {
+        own_settings_->refresh(home_.settings, true);
+    }
+    return refused;
 }
 
 /// A unit that could not be served: the client has its error, the rest of the unit is dropped.

@@ -36,8 +36,7 @@ task<> client_session::serve()
         if (what.what == unit::kind::broken) co_return;
         // A request that came too late for the last unit is not for this one.
         cancel_is_requested_ = false;
-        settings_ = home_.settings;  // a reload takes effect between statements
-        rules_ = home_.rules;
+        take_settings();  // a reload takes effect between statements
 
         has_waited_ = has_drawn_ = false;
         auto way = route_unit(what);
@@ -199,6 +198,17 @@ void client_session::abandon_unit()
     is_open_ended_ = false;
     is_routed_ = false;
     discards_until_sync_ = true;
+}
+
+/// The home's settings, with the session's own changes on top.
+void client_session::take_settings()
+{
+    if (!own_settings_) {
+        settings_ = home_.settings;
+        return;
+    }
+    own_settings_->refresh(home_.settings);
+    settings_ = own_settings_->values();
 }
 
 bool client_session::has_readable_link() const

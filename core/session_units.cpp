@@ -164,13 +164,13 @@ void client_session::choose_balanced_node()
         return std::uniform_real_distribution<double>{0.0, 1.0}(home_.random);
     };
     if ((draws_anew && !std::exchange(has_drawn_, true)) || !is_fit(balanced_node_)) {
-        const auto* const wish = rules_->redirect(user_, database_, startup_application_name_);
+        const auto* const wish = rules()->redirect(user_, database_, startup_application_name_);
         balanced_node_ = routing::choose_node(*home_.view, wish, draw());
     }
     if (!settings_->prefer_lower_delay_standby || status() != 'I' || !is_fit(balanced_node_)) return;
     const auto& node = home_.view->nodes[static_cast<std::size_t>(balanced_node_)];
-    if (node.id == home_.view->primary || !rules_->is_late(node)) return;
-    const int nearer = routing::choose_least_delayed(*home_.view, *rules_, draw());
+    if (node.id == home_.view->primary || !rules()->is_late(node)) return;
+    const int nearer = routing::choose_least_delayed(*home_.view, *rules(), draw());
     if (nearer >= 0) balanced_node_ = nearer;
 }
 
@@ -184,7 +184,7 @@ void client_session::choose_reader()
     if (has_replayed(balanced_node_) || status() != 'I' || is_in_unit_) return;
     for (const auto& node : home_.view->nodes) {
         const bool may_serve = node.id != home_.view->primary && node.weight > 0 &&
-                               is_fit(node.id) && !rules_->is_late(node);
+                               is_fit(node.id) && !rules()->is_late(node);
         if (!may_serve || !has_replayed(node.id)) continue;
         reader_node_ = node.id;
         return;
@@ -235,7 +235,7 @@ routing::session_traits client_session::traits_for(const routing::query_facts_pt
     known.is_remembered_write = is_remembered_write(sql);
     known.is_not_replayed = is_causal() && is_fit(reader_node_) &&
                             reader_node_ != home_.view->primary && !has_replayed(reader_node_);
-    if (rules_->parameters().disable_load_balance_on_write ==
+    if (rules()->parameters().disable_load_balance_on_write ==
         config::write_effect::dml_adaptive_global) {
         known.table_clock = &home_.services.tables;
         known.database = database_;
@@ -250,7 +250,7 @@ routing::decision client_session::judge(const routing::query_facts_ptr& facts, s
 {
     const auto prepared = prepared_facts(*facts);
     return routing::decide(*facts, traits_for(facts, sql, prepared, is_extended), *home_.view,
-                           *rules_);
+                           *rules());
 }
 
 /// Fills in the node of a decision.
@@ -287,8 +287,8 @@ std::vector<std::string> client_session::explain_route()
     if (!asked.inner) return {};
     const auto prepared = prepared_facts(*asked.inner);
     const auto known = traits_for(asked.inner, asked.value, prepared, false);
-    const auto way = resolve(routing::decide(*asked.inner, known, *home_.view, *rules_));
-    const auto verdicts = routing::explain(*asked.inner, known, *home_.view, *rules_);
+    const auto way = resolve(routing::decide(*asked.inner, known, *home_.view, *rules()));
+    const auto verdicts = routing::explain(*asked.inner, known, *home_.view, *rules());
     return routing::lines_of(way.why, way.node, verdicts);
 }
 

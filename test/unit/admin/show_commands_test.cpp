@@ -138,6 +138,11 @@ type_list types_of(const protocol::message_buffer& buffer)
     return types;
 }
 
+std::string_view text_of(const protocol::message_buffer& buffer)
+{
+    return {reinterpret_cast<const char*>(buffer.bytes().data()), buffer.bytes().size()};
+}
+
 }  // namespace
 
 TEST_CASE("SHOW POOL_VERSION begins with a version that scripts understand")
@@ -410,13 +415,23 @@ TEST_CASE("A session's statement is answered by its kind")
     const auto settings = settings_of("");
     const ha::cluster_view_ptr view = a_view();
     protocol::message_buffer out;
+    config::session_changes changes;
     routing::statement_facts statement;
-    const auto ask = [&](routing::statement_kind kind, std::string name) {
+    const auto ask = [&](routing::statement_kind kind, std::string name,
+                         std::optional<std::string> value = std::nullopt) {
         statement.kind = kind;
         statement.name = std::move(name);
+        statement.has_value = value.has_value();
+        statement.value = value.value_or("");
         out.clear();
-        return commands.answer(
-            {.statement = statement, .settings = settings, .view = view, .balanced_node = 0}, out);
+        const auto own = changes.over(settings);
+        return commands.answer({.statement = statement,
+                                .settings = own,
+                                .configured = settings,
+                                .changes = changes,
+                                .view = view,
+                                .balanced_node = 0},
+                               out);
     };
     using enum routing::statement_kind;
 
@@ -434,6 +449,26 @@ TEST_CASE("A session's statement is answered by its kind")
             CHECK(error->sqlstate.size() == 5);
             CHECK(out.is_empty());
         }
-        CHECK(ask(pgpool_set, "log_statement")->sqlstate == "0A000");
+        CHECK(ask(pgpool_set, "nosuch", "1")->sqlstate == "42704");
+        CHECK(ask(pgpool_set, "port", "1")->sqlstate == "55P02");
+        const auto bad_unit = ask(pgpool_set, "client_idle_limit", "5 parsecs");
+        REQUIRE(bad_unit);
+        CHECK(bad_unit->sqlstate == "22023");
+        CHECK(bad_unit->hint.starts_with("Valid units for this parameter are"));
+    }
+    SECTION("PGPOOL SET changes what SHOW shows, until RESET")
+    {
+        CHECK_FALSE(ask(pgpool_set, "log_statement", "on"));
+        CHECK(types_of(out) == type_list{'C'});
+        CHECK(text_of(out).find("SET") != std::string::npos);
+        CHECK_FALSE(ask(pgpool_show, "log_statement"));
+        CHECK(text_of(out).find("on") != std::string::npos);
+        CHECK_FALSE(ask(pgpool_reset, "log_statement"));
+        CHECK(text_of(out).find("RESET") == std::string::npos);
+        CHECK(changes.empty());
+        CHECK_FALSE(ask(pgpool_set, "client_idle_limit", "5"));
+        CHECK_FALSE(ask(pgpool_reset, "all"));
+        CHECK(text_of(out).find("RESET") != std::string::npos);
+        CHECK(changes.empty());
     }
 }
