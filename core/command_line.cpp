@@ -6,6 +6,7 @@
 #include <cstring>
 #include <getopt.h>
 #include <optional>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -58,6 +59,7 @@ verb verb_of(std::span<char* const> words)
     if (words.size() > 1) {
         throw bad_usage{fmt::format("too many arguments: \"{}\" behind \"{}\"", words[1], word)};
     }
+    if (word == "route") throw bad_usage{"\"route\" must be the first word"};
     if (word == "stop") return verb::stop;
     if (word == "reload") return verb::reload;
     throw bad_usage{fmt::format("unknown command \"{}\"", word)};
@@ -135,6 +137,12 @@ command_line parse_command_line(std::span<const char* const> arguments, const su
         asked.key_file = std::filesystem::path{around.home} / ".pgpoolkey";
     }
 
+    if (arguments.size() > 1 && arguments[1] == std::string_view{"route"}) {
+        asked.what = verb::route;
+        asked.route_arguments.assign(arguments.begin() + 2, arguments.end());
+        return asked;
+    }
+
     optind = 0;  // glibc: begin anew
     opterr = 0;
     for (;;) {
@@ -165,6 +173,7 @@ Usage:
   {2} [-f FILE] [-F FILE] [-a FILE] [-k FILE] [-n] [-D] [-C] [-d]   start
   {2} [-f FILE] [-m MODE] stop                                      stop
   {2} [-f FILE] reload                                              read the configuration again
+  {2} route --config FILE [OPTION]... [INPUT]...                    tell where statements would go (route --help)
 
 Options:
   -a, --hba-file=FILE       pool_hba.conf ({3}/pool_hba.conf)
