@@ -58,10 +58,11 @@ public:
     void start();
     /// A cancel request with this session's key has come. Home worker.
     void request_cancel() { events_.raise(event_cancel); }
-    /// Only a session that waits for a primary wakes: an idle one costs nothing.
+    /// Only a session that waits for a primary, or has a link to a server that is down now, wakes:
+    /// an idle one costs nothing.
     void on_view_changed()
     {
-        if (waits_for_view_) events_.raise(event_view);
+        if (waits_for_view_ || has_dead_link()) events_.raise(event_view);
     }
     /// The sampler of WAL positions has news, and this session has asked to be told.
     void on_causal_sample() { events_.raise(event_causal); }
@@ -193,6 +194,8 @@ private:
     bool is_message_under_way() const;
     bool has_state_at(int node);
     bool lose_link(server_link& link);
+    bool is_dead(const server_link& link) const;
+    bool has_dead_link() const;
 
     // session_units.cpp, session_segments.cpp, session_sending.cpp, session_log.cpp
     unit next_unit();
@@ -247,6 +250,7 @@ private:
     void send_extended(server_link& link, std::span<const std::byte> bytes);
     void note_query_within(server_link& link, std::span<const std::byte> bytes, bool is_whole);
     void close_stale_names(server_link& link);
+    void close_everywhere(const std::string& name);
     void end_unit_elsewhere(const server_link* at);
     void expect_item(server_link& link, const unit_item& item);
     const prepared_statement* item_statement(const unit_item& item) const;
@@ -319,6 +323,7 @@ private:
     runtime::task<bool> join_transaction(server_link& link);
     runtime::task<bool> learn_isolation(server_link& link);
     bool is_standby_ready(const server_link& link) const;
+    bool must_fix_transaction() const;
     runtime::task<bool> fail_transaction();
     runtime::task<bool> wait_for_primary(clock::time_point until);
     runtime::task<bool> run_own(server_link& link, std::string_view sql);
@@ -384,6 +389,7 @@ private:
     routing::session_tracker tracker_;
     int transaction_node_ = -1;  // while there is a transaction: the node that has its writes
     int state_node_ = -1;        // where has_server_state_ holds
+    bool transaction_is_fixed_ = false;  // a query of ours has run on the primary: see must_fix
     bool has_server_state_ = false;  // something on the primary's link can't be rebuilt elsewhere
     int balanced_node_ = -1;         // the session's load balance node
     int reader_node_ = -1;           // the one for the statement at hand

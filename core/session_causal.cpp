@@ -94,7 +94,7 @@ task<> client_session::wait_for_catalog(clock::time_point until, bool& is_answer
 {
     is_answered = false;
     const auto left = until - home_.loop.now();
-    if (left <= clock::duration::zero() ||
+    if (left <= clock::duration::zero() || !question_ ||
         !home_.ask_catalog(pool_, settings_record_, question_, id_)) {
         co_return;
     }

@@ -89,6 +89,8 @@ bool client_session::flush_link(server_link& link)
 /// Moves what can be moved between the client and `link` now. False: the link is lost.
 bool client_session::pump(server_link& link)
 {
+    // A server that hangs says nothing: what the control plane has found out counts.
+    if (is_dead(link)) return false;
     for (int round = 0;; ++round) {
         if (!flush_link(link)) return false;
         bool has_moved = false;
@@ -346,6 +348,7 @@ bool client_session::on_ready(server_link& link, char status)
     const auto version_before = settings_record_.version();
     if (status == 'I') {
         close_portals();
+        transaction_is_fixed_ = false;
         if (unit_failed_) {
             settings_record_.rolled_back();
         } else {

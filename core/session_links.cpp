@@ -52,7 +52,7 @@ server_link* client_session::ready_link(int node)
         return nullptr;
     }
     const bool is_away = link->node() != main_node();
-    if (is_away && !is_standby_ready(*link)) return nullptr;
+    if (is_away ? !is_standby_ready(*link) : must_fix_transaction()) return nullptr;
     if (!needed_statements_.empty() && lacks_statements(*link)) return nullptr;
     return link;
 }
@@ -203,7 +203,13 @@ task<client_session::readiness_of_link> client_session::bring_state(server_link&
         !co_await bring_settings(link)) {
         co_return readiness_of_link::lost;
     }
-    if (link.node() == main_node()) co_return readiness_of_link::ready;
+    if (link.node() == main_node()) {
+        if (must_fix_transaction()) {
+            transaction_is_fixed_ = co_await run_own(link, "SELECT 1");
+            if (link.is_spoiled) co_return readiness_of_link::lost;
+        }
+        co_return readiness_of_link::ready;
+    }
     const bool is_known = co_await learn_isolation(link);
     const bool is_sound = !link.is_spoiled && link.ledger.is_idle();
     if (!is_known || !is_sound)
@@ -330,6 +336,21 @@ task<bool> client_session::bring_settings(server_link& link)
     link.settings_version = wanted;
     link.isolation = link_isolation::unknown;
     co_return true;
+}
+
+/// A reader has run queries of this transaction, and the primary none: it would still let its
+/// characteristics be changed, which PostgreSQL refuses after the first query (25001).
+bool client_session::must_fix_transaction() const
+{
+    if (status() != 'T' || transaction_is_fixed_ || !facts_) return false;
+    const auto& first = facts_->first();
+    const bool changes_it = first.kind == routing::statement_kind::set_transaction ||
+                            first.kind == routing::statement_kind::begin ||
+                            (first.kind == routing::statement_kind::set &&
+                             first.name.starts_with("transaction_"));
+    return changes_it && std::ranges::any_of(links_, [](const auto& each) {
+               return each->in_shared_transaction;
+           });
 }
 
 /// The isolation of transactions on a standby, asked once for each link and set of settings. False:

@@ -146,11 +146,13 @@ std::uint64_t client_session::fingerprint(std::string_view sql) const
 {
     std::string key;
     if (!routing::make_literal_key(sql, key)) key = sql;
-    key += '\0';
-    key += startup_packet_;
-    for (const auto& each : settings_record_.statements_after(0)) {
-        key += each;
+    for (const auto* const part : {&database_, &user_}) {
         key += '\0';
+        key += *part;
+    }
+    for (const auto& each : settings_record_.namespace_statements()) {
+        key += '\0';
+        key += each;
     }
     return std::hash<std::string>{}(key);
 }

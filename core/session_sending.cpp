@@ -59,8 +59,8 @@ void client_session::note_sent(const server_link& link, const routing::query_fac
 {
     const auto prepared = prepared_facts(*facts);
     const bool is_main = link.node() == main_node();
-    const routing::statement_context context{
-        .catalog = is_main ? catalog_of(facts, prepared) : nullptr, .prepared = prepared.get()};
+    const routing::statement_context context{.catalog = catalog_of(facts, prepared),
+                                             .prepared = prepared.get()};
     tracker_.sent(*facts, *rules(), context);
     for (const auto& each : facts->statements) {
         // Our own idle links must not keep it from being dropped (Pgpool-II: the same).
@@ -247,6 +247,21 @@ void client_session::close_stale_names(server_link& link)
     link.ledger.expect(protocol::expected_kind::sync, own_tag, true);
 }
 
+/// The session has forgotten a statement without asking a server: links that have it, all idle now,
+/// forget it too, and nobody waits for that.
+void client_session::close_everywhere(const std::string& name)
+{
+    protocol::message_buffer close;
+    close.close_statement(name).sync();
+    for (const auto& link : links_) {
+        if (!link->statements.contains(name) || !link->ledger.is_idle()) continue;
+        link->statements.erase(name);
+        link->ledger.expect(protocol::expected_kind::close, own_tag, true);
+        link->ledger.expect(protocol::expected_kind::sync, own_tag, true);
+        write_link(*link, close.bytes());
+    }
+}
+
 /// Brings a link to where the item finds just what the session has.
 void client_session::prepare_place(server_link& link, const unit_item& item)
 {
@@ -372,6 +387,7 @@ void client_session::answer_locally(const unit& what)
             out.command_complete("EXPLAIN");
         } else if (facts_->first().kind == statement_kind::deallocate) {
             prepared_.remove(facts_->first().name);
+            close_everywhere(facts_->first().name);
             out.command_complete("DEALLOCATE");
         } else {
             // The session's load balance node, as Pgpool-II has chosen it when the session began.
@@ -382,7 +398,10 @@ void client_session::answer_locally(const unit& what)
     } else {
         for (const auto& item : items_) {
             if (item.type != 'C') continue;
-            if (!item.names_portal && item.statement) prepared_.remove(item.statement->name);
+            if (!item.names_portal && item.statement) {
+                prepared_.remove(item.statement->name);
+                close_everywhere(item.statement->name);
+            }
             out.close_complete();
         }
     }

@@ -19,7 +19,7 @@ task<> client_session::serve()
     for (;;) {
         unit what;
         // Edges of other links came while the last unit had all the attention.
-        if (has_readable_link() && !on_idle_events()) co_return;
+        if ((has_readable_link() || has_dead_link()) && !on_idle_events()) co_return;
         while ((what = next_unit()).what == unit::kind::none) {
             if (is_ending_)
                 send_fatal({.sqlstate = "57P01",
@@ -217,6 +217,18 @@ bool client_session::has_readable_link() const
                                [](const auto& link) { return link->transport.is_readable(); });
 }
 
+/// Its server is down, as the control plane sees it (a reload may also have taken it away).
+bool client_session::is_dead(const server_link& link) const
+{
+    const auto id = static_cast<std::size_t>(link.node());
+    return id >= home_.view->nodes.size() || !home_.view->nodes[id].is_valid();
+}
+
+bool client_session::has_dead_link() const
+{
+    return std::ranges::any_of(links_, [this](const auto& link) { return is_dead(*link); });
+}
+
 /// A message to the client has been begun and its rest is not here yet: nothing else may be said.
 bool client_session::is_message_under_way() const
 {
@@ -252,14 +264,11 @@ client_session::route client_session::route_unit(unit& what)
     const auto bytes = input_.bytes().first(what.bytes);
     const std::string_view body{reinterpret_cast<const char*>(bytes.data()) + 5, what.bytes - 5};
     auto way = route_query(body.substr(0, body.find('\0')));
-    // DEALLOCATE of a protocol statement that the primary's link has never seen: the session alone
-    // knows it.
+    // What a name stands for the session alone knows for certain: each server has what it needed.
     const auto& first = facts_->first();
     if (first.kind == routing::statement_kind::deallocate && !facts_->is_multi() &&
-        status() != 'E' && prepared_.find(first.name)) {
-        const auto* const link = primary_link();
-        if (!link || !link->statements.contains(first.name))
-            way.why = {routing::target::local, routing::reason::local_command};
+        prepared_.find(first.name)) {
+        way.why = {routing::target::local, routing::reason::local_command};
     }
     return way;
 }
@@ -271,7 +280,7 @@ bool client_session::on_idle_events()
     cancel_is_requested_ = false;  // nothing is running that it could mean
     for (std::size_t i = 0; i < links_.size();) {
         auto& link = *links_[i];
-        bool is_alive = flush_link(link);
+        bool is_alive = !is_dead(link) && flush_link(link);
         while (is_alive && link.transport.is_readable() && output_.is_empty()) {
             is_own_work_ = !link.ledger.is_idle();
             is_alive = forward_replies(link);

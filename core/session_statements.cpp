@@ -39,12 +39,16 @@ routing::query_facts_ptr client_session::prepared_facts(const routing::query_fac
 /// The unit at hand names this statement's own statement in SQL: its link must have it before.
 void client_session::need_statement(const routing::statement_facts& facts)
 {
-    if (facts.kind != statement_kind::execute && facts.executed.empty()) return;
+    if (facts.kind != statement_kind::execute && facts.kind != statement_kind::prepare &&
+        facts.executed.empty())
+        return;
     const auto add = [this](const std::string& name) {
         if (auto made = prepared_.find(name); made && !made->is_cut)
             needed_statements_.push_back(std::move(made));
     };
-    if (facts.kind == statement_kind::execute) add(facts.name);
+    // A second PREPARE of a name is refused by a server that has the first.
+    if (facts.kind == statement_kind::execute || facts.kind == statement_kind::prepare)
+        add(facts.name);
     for (const auto& name : facts.executed) add(name);
 }
 

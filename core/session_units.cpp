@@ -199,7 +199,8 @@ bool client_session::is_balancing_query(const routing::query_facts& facts) const
     case routing::statement_kind::select:
     case routing::statement_kind::copy_to:
     case routing::statement_kind::prepare:
-    case routing::statement_kind::execute: return true;
+    case routing::statement_kind::execute:
+    case routing::statement_kind::deallocate: return true;
     default: return false;
     }
 }
@@ -209,10 +210,13 @@ bool client_session::is_balancing_query(const routing::query_facts& facts) const
 const routing::catalog_facts* client_session::catalog_of(const routing::query_facts_ptr& facts,
                                                          const routing::query_facts_ptr& prepared)
 {
+    question_ = nullptr;
     if (!is_balancing_query(*facts)) return nullptr;
-    const bool is_execute = facts->first().kind == routing::statement_kind::execute;
-    if (is_execute && !prepared) return nullptr;
-    auto content = routing::content_of(is_execute ? prepared : facts);
+    const auto kind = facts->first().kind;
+    const bool is_name = kind == routing::statement_kind::execute ||
+                         kind == routing::statement_kind::deallocate;
+    if (is_name && !prepared) return nullptr;
+    auto content = routing::content_of(is_name ? prepared : facts);
     if (!content || !pool_) return nullptr;
     const auto* const known = home_.catalog_facts_for(*pool_, settings_record_, content);
     if (!known) question_ = std::move(content);
