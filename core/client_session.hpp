@@ -324,6 +324,7 @@ private:
     runtime::task<bool> learn_isolation(server_link& link);
     bool is_standby_ready(const server_link& link) const;
     bool must_fix_transaction() const;
+    runtime::task<> bring_transaction_settings(server_link& link);
     runtime::task<bool> fail_transaction();
     runtime::task<bool> wait_for_primary(clock::time_point until);
     runtime::task<bool> run_own(server_link& link, std::string_view sql);

@@ -217,6 +217,7 @@ task<client_session::readiness_of_link> client_session::bring_state(server_link&
     const bool may_join = link.isolation == link_isolation::read_committed;
     if (status() != 'I' && !link.in_shared_transaction && may_join)
         (void)co_await join_transaction(link);
+    if (link.in_shared_transaction) co_await bring_transaction_settings(link);
     if (is_standby_ready(link)) co_return readiness_of_link::ready;
     co_return link.is_spoiled || !link.ledger.is_idle() ? readiness_of_link::lost
                                                         : readiness_of_link::not_shareable;
@@ -353,6 +354,17 @@ bool client_session::must_fix_transaction() const
            });
 }
 
+/// Brings a reader the SETs of the transaction that it has joined. One that fails there keeps the
+/// rest of the transaction on the primary.
+task<> client_session::bring_transaction_settings(server_link& link)
+{
+    const auto wanted = settings_record_.transaction_change_count();
+    for (const auto& each : settings_record_.transaction_statements(link.transaction_settings)) {
+        if (!co_await run_own(link, each)) co_return;
+    }
+    link.transaction_settings = wanted;
+}
+
 /// The isolation of transactions on a standby, asked once for each link and set of settings. False:
 /// it couldn't be asked.
 task<bool> client_session::learn_isolation(server_link& link)
@@ -370,7 +382,10 @@ task<bool> client_session::learn_isolation(server_link& link)
 /// with repeatable read a transaction, or a unit that may go on elsewhere, would see two snapshots.
 bool client_session::is_standby_ready(const server_link& link) const
 {
-    if (status() != 'I') return link.in_shared_transaction;
+    if (status() != 'I') {
+        return link.in_shared_transaction &&
+               link.transaction_settings == settings_record_.transaction_change_count();
+    }
     if (link.isolation == link_isolation::repeatable_read) return unit_has_end_;
     return link.isolation == link_isolation::read_committed;
 }
@@ -401,6 +416,7 @@ task<bool> client_session::fail_transaction()
 void client_session::leave_shared_transaction(server_link& link, bool commits)
 {
     link.in_shared_transaction = false;
+    link.transaction_settings = 0;
     home_.replies.query(commits ? "COMMIT" : "ROLLBACK");
     const std::string message{reinterpret_cast<const char*>(home_.replies.bytes().data()),
                               home_.replies.bytes().size()};

@@ -14,6 +14,13 @@ namespace pgtorii::core {
 
 using runtime::task;
 
+namespace {
+
+const protocol::pg_error shutting_down{
+    .sqlstate = "57P01", .message = "terminating connection due to administrator command"};
+
+}  // namespace
+
 task<> client_session::serve()
 {
     for (;;) {
@@ -21,9 +28,7 @@ task<> client_session::serve()
         // Edges of other links came while the last unit had all the attention.
         if ((has_readable_link() || has_dead_link()) && !on_idle_events()) co_return;
         while ((what = next_unit()).what == unit::kind::none) {
-            if (is_ending_)
-                send_fatal({.sqlstate = "57P01",
-                            .message = "terminating connection due to administrator command"});
+            if (is_ending_) send_fatal(shutting_down);
             if (is_over()) co_return;
             note(co_await events_);
             flush_client();
@@ -42,7 +47,15 @@ task<> client_session::serve()
         auto way = route_unit(what);
         if (must_wait(way)) {
             way = co_await wait_to_route(what);
-            if (is_over()) continue;  // found again at once
+            if (cancel_is_requested_ && !is_over()) {
+                tell_not_served({});
+                skip_unit(what);
+                continue;
+            }
+        }
+        if (is_over()) {
+            if (is_ending_) send_fatal(shutting_down);
+            co_return;
         }
         if (settings_->log_client_messages) log_client_messages(input_.bytes().first(what.bytes));
         if (way.why.target == routing::target::local) {
@@ -55,9 +68,7 @@ task<> client_session::serve()
         if (!link) {
             link = co_await prepare(way);
             if (is_over()) {
-                if (is_ending_)
-                    send_fatal({.sqlstate = "57P01",
-                                .message = "terminating connection due to administrator command"});
+                if (is_ending_) send_fatal(shutting_down);
                 co_return;
             }
             if (!link) {
@@ -98,8 +109,7 @@ task<> client_session::serve()
         forget_repair();
         if (is_over()) {
             if (is_ending_ && !client_is_gone_ && !is_message_under_way()) {
-                send_fatal({.sqlstate = "57P01",
-                            .message = "terminating connection due to administrator command"});
+                send_fatal(shutting_down);
             }
             co_return;
         }
@@ -143,6 +153,11 @@ task<server_link*> client_session::serve_segment(server_link& link)
     if (must_wait(way)) {
         way = co_await wait_to_route(more);
         if (is_over()) co_return &link;
+        if (cancel_is_requested_) {
+            tell_not_served({});
+            abandon_unit();
+            co_return nullptr;
+        }
     }
     if (settings_->log_client_messages) log_client_messages(input_.bytes().first(more.bytes));
     auto* there = &link;
@@ -263,14 +278,7 @@ client_session::route client_session::route_unit(unit& what)
     // Up to the first zero byte, as the server reads it.
     const auto bytes = input_.bytes().first(what.bytes);
     const std::string_view body{reinterpret_cast<const char*>(bytes.data()) + 5, what.bytes - 5};
-    auto way = route_query(body.substr(0, body.find('\0')));
-    // What a name stands for the session alone knows for certain: each server has what it needed.
-    const auto& first = facts_->first();
-    if (first.kind == routing::statement_kind::deallocate && !facts_->is_multi() &&
-        prepared_.find(first.name)) {
-        way.why = {routing::target::local, routing::reason::local_command};
-    }
-    return way;
+    return route_query(body.substr(0, body.find('\0')));
 }
 
 /// What happens while the client is silent: notifications, the end of a link. False: the session is

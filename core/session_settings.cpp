@@ -33,7 +33,8 @@ void session_settings::completed(const routing::statement_facts& facts, std::str
     if (facts.change == setting_change::set_local && is_of_namespace(facts.name)) {
         namespace_is_local_ = true;
     }
-    if (facts.change == setting_change::none || facts.change == setting_change::set_local) return;
+    const bool is_local = facts.change == setting_change::set_local;
+    if (facts.change == setting_change::none || (is_local && !in_transaction)) return;
     if (text.size() > text_bytes_max) {
         is_certain_ = false;
         return;
@@ -53,9 +54,23 @@ bool session_settings::has_uncommitted() const
         uncommitted_, [](const change& each) { return each.kind != setting_change::none; });
 }
 
+std::size_t session_settings::transaction_change_count() const
+{
+    return uncommitted_.size();
+}
+
+std::vector<std::string> session_settings::transaction_statements(std::size_t from) const
+{
+    std::vector<std::string> statements;
+    for (auto at = from; at < uncommitted_.size(); ++at) statements.push_back(uncommitted_[at].sql);
+    return statements;
+}
+
 void session_settings::committed()
 {
-    for (const auto& each : uncommitted_) apply(each);
+    for (const auto& each : uncommitted_) {
+        if (each.kind != setting_change::set_local) apply(each);
+    }
     uncommitted_.clear();
     namespace_is_local_ = false;
 }
@@ -108,7 +123,7 @@ void session_settings::apply(const change& what)
         std::erase_if(entries_, [](const auto& each) {
             return each.first != "role" && each.first != "session_authorization";
         });
-        entries_["reset all"] = {version_, what.sql};
+        entries_["reset all"] = {version_, what.sql, true};
         return;
     }
     case setting_change::set:
@@ -116,8 +131,8 @@ void session_settings::apply(const change& what)
         // SET SESSION AUTHORIZATION also resets the role.
         if (what.name == "session_authorization") entries_.erase("role");
         // Each SET SESSION CHARACTERISTICS names some of them only: all are kept.
-        entries_[what.name == "session characteristics" ? what.sql : what.name] = {version_,
-                                                                                   what.sql};
+        entries_[what.name == "session characteristics" ? what.sql : what.name] = {
+            version_, what.sql, what.kind == setting_change::reset};
         if (entries_.size() > entry_count_max) is_certain_ = false;
         return;
     }
@@ -138,11 +153,11 @@ std::vector<std::string> session_settings::statements_after(std::uint64_t versio
 
 std::vector<std::string> session_settings::namespace_statements() const
 {
-    // A "reset all" needs no statement: a fresh link is as it leaves things, and what came before
-    // it is forgotten here.
+    // RESET needs no statement: a fresh link is as it leaves things, and what came before it is
+    // forgotten here.
     std::vector<const entry*> deciding;
     for (const auto& [name, each] : entries_) {
-        if (is_of_namespace(name)) deciding.push_back(&each);
+        if (is_of_namespace(name) && !each.is_reset) deciding.push_back(&each);
     }
     std::ranges::sort(deciding, {}, [](const entry* each) { return each->version; });
     std::vector<std::string> statements;

@@ -3,6 +3,7 @@
 #include "routing/relation_cache.hpp"
 #include "routing/statement_facts.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -33,6 +34,10 @@ public:
     /// start-up.
     std::uint64_t version() const { return version_; }
     bool has_uncommitted() const;
+    /// Changes of the present transaction, SET LOCAL too, as long as it has no savepoint: what a
+    /// reader that joins it must be brought to, in order.
+    std::size_t transaction_change_count() const;
+    std::vector<std::string> transaction_statements(std::size_t from) const;
     bool is_certain() const { return is_certain_; }
     /// What a link that stands at `version` lacks, in order; to be run as simple queries.
     std::vector<std::string> statements_after(std::uint64_t version) const;
@@ -52,6 +57,7 @@ private:
     struct entry {
         std::uint64_t version;
         std::string sql;
+        bool is_reset;  // to what a fresh link has
     };
     struct change {
         routing::setting_change kind;

@@ -253,6 +253,10 @@ routing::decision client_session::judge(const routing::query_facts_ptr& facts, s
                                         bool is_extended)
 {
     const auto prepared = prepared_facts(*facts);
+    // What a name stands for the session alone knows for certain: each server has what it needed.
+    const bool is_forgetting = prepared && !is_extended && !facts->is_multi() &&
+                               facts->first().kind == routing::statement_kind::deallocate;
+    if (is_forgetting) return {target::local, routing::reason::local_command};
     return routing::decide(*facts, traits_for(facts, sql, prepared, is_extended), *home_.view,
                            *rules());
 }
@@ -291,7 +295,7 @@ std::vector<std::string> client_session::explain_route()
     if (!asked.inner) return {};
     const auto prepared = prepared_facts(*asked.inner);
     const auto known = traits_for(asked.inner, asked.value, prepared, false);
-    const auto way = resolve(routing::decide(*asked.inner, known, *home_.view, *rules()));
+    const auto way = resolve(judge(asked.inner, asked.value, false));
     const auto verdicts = routing::explain(*asked.inner, known, *home_.view, *rules());
     return routing::lines_of(way.why, way.node, verdicts);
 }

@@ -158,7 +158,7 @@ void session_tracker::set_isolation(const statement_facts& facts)
         is_plain_ = false;
         if (facts.begin_isolation != isolation::unspecified) isolation_ = facts.begin_isolation;
     }
-    if (facts.change != setting_change::none) is_shareable_ = false;  // a reader would not have it
+    if (is_reset) is_shareable_ = false;
     if (facts.changes_default_isolation || is_reset) {
         const bool is_known = facts.begin_isolation != isolation::unspecified;
         default_isolation_ = is_known ? facts.begin_isolation : start_isolation_;
