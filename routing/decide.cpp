@@ -434,6 +434,11 @@ bool counts_as_write(const query_facts& facts, const rules& rules, const catalog
     if (!facts.is_multi() && facts.first().kind == sk::select && !rules.is_read_by_text(facts)) {
         return true;
     }
+    if (facts.is_multi()) {
+        // Which of the statements these are about nobody can tell.
+        catalog = nullptr;
+        prepared = nullptr;
+    }
     return std::any_of(facts.statements.begin(), facts.statements.end(), [&](const auto& each) {
         const auto* statement = &each;
         if (each.kind == sk::execute || each.kind == sk::prepare) {

@@ -50,9 +50,11 @@ void session_tracker::begin_unit()
 }
 
 void session_tracker::sent(const query_facts& facts, const rules& rules,
-                           const statement_context& context)
+                           const statement_context& known)
 {
     begin_unit();
+    // Which of several statements an answer is about nobody can tell.
+    const auto context = facts.is_multi() ? statement_context{} : known;
     unit_.statements += facts.statements.size();
     if (counts_as_write(facts, rules, context.catalog, context.prepared)) unit_.writes = true;
     for (const auto& each : facts.statements) {
@@ -85,13 +87,14 @@ void session_tracker::note_written(const statement_facts& facts, const rules& ru
                                    const statement_context& context)
 {
     const auto* const work = work_of(facts, context.prepared);
+    const bool only_describes =
+        work != nullptr &&
+        (work->kind == sk::prepare || (work->kind == sk::explain && !work->counts_as_write));
+    if (only_describes) return;
     if (work == nullptr || rules.may_write_unnamed(*work, context.catalog)) {
         unit_written_.add_everything();
         return;
     }
-    const bool only_describes =
-        work->kind == sk::prepare || (work->kind == sk::explain && !work->counts_as_write);
-    if (only_describes) return;
     for (const auto& name : work->targets) {
         unit_written_.add(name);
         rules.add_related(name, unit_written_);

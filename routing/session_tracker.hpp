@@ -11,7 +11,7 @@ namespace pgtorii::routing {
 
 class rules;
 
-/// What is known of a statement besides its text.
+/// What is known of a single statement besides its text.
 struct statement_context {
     const catalog_facts* catalog = nullptr;  ///< Null: the catalog has not been asked.
     /// Of EXECUTE: the facts of the text that made the statement (a PREPARE or a Parse); null: not
@@ -32,7 +32,7 @@ struct statement_context {
 class session_tracker {
 public:
     /// A text is about to be sent.
-    void sent(const query_facts& facts, const rules& rules, const statement_context& context = {});
+    void sent(const query_facts& facts, const rules& rules, const statement_context& known = {});
     /// So is something that has no text: a FunctionCall, an Execute of a statement that is not
     /// known. A write of everything.
     void sent_unknown();

@@ -368,6 +368,7 @@ TEST_CASE("Under dml_adaptive the tables that a transaction writes are kept")
         session.context.prepared = prepared.get();
         CHECK(session.query("EXECUTE p", 'T').has_written("y"));
         CHECK_FALSE(session.has_written("z"));
+        CHECK(session.query("EXECUTE p; EXECUTE q", 'T').has_written("z"));
     }
     SECTION("what can't be told counts as all")
     {
