@@ -17,16 +17,7 @@ public:
     using number = std::atomic<std::uint64_t>;
 
     /// The number of a database, for as long as anybody wants to look at it.
-    std::shared_ptr<const number> of(std::string_view database) { return find(database); }
-
-    /// The schema of this database has changed.
-    void changed(std::string_view database)
-    {
-        find(database)->fetch_add(1, std::memory_order_acq_rel);
-    }
-
-private:
-    std::shared_ptr<number> find(std::string_view database)
+    std::shared_ptr<const number> of(std::string_view database)
     {
         const std::lock_guard guard{mutex_};
         auto& found = numbers_[std::string{database}];
@@ -34,6 +25,15 @@ private:
         return found;
     }
 
+    /// The schema of this database has changed. Of one that nobody looks at nothing is kept.
+    void changed(std::string_view database)
+    {
+        const std::lock_guard guard{mutex_};
+        const auto found = numbers_.find(std::string{database});
+        if (found != numbers_.end()) found->second->fetch_add(1, std::memory_order_acq_rel);
+    }
+
+private:
     std::mutex mutex_;
     std::unordered_map<std::string, std::shared_ptr<number>> numbers_;
 };

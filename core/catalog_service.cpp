@@ -116,7 +116,9 @@ int catalog_service::node_to_ask() const
 bool catalog_service::ask(const std::shared_ptr<pool>& of, session_settings& settings,
                           const routing::query_facts_ptr& text, std::uint64_t session)
 {
-    if (!settings.has_certain_namespace()) return false;
+    if (!settings.has_certain_namespace() || home_.settings->catalog_wait_timeout.count() == 0) {
+        return false;
+    }
     const int node = node_to_ask();
     if (node < 0) return false;
     using asked = routing::relation_cache::asked;

@@ -34,26 +34,31 @@ constexpr std::string_view is_in_reach =
     "CASE WHEN w.schema IS NULL THEN n.nspname OPERATOR(pg_catalog.=) ANY "
     "(pg_catalog.current_schemas(true)) ELSE n.nspname OPERATOR(pg_catalog.=) w.schema END";
 
-/// The SELECT rule of the view `v`. A materialized view has one too, but is read as a table.
-constexpr std::string_view view_rule =
-    "pg_catalog.pg_class v JOIN pg_catalog.pg_rewrite r ON r.ev_class OPERATOR(pg_catalog.=) v.oid"
-    " AND r.ev_type OPERATOR(pg_catalog.=) '1' AND v.relkind OPERATOR(pg_catalog.=) 'v'";
+/// What is run with each read of the relation `b`, as parse trees: the query of a view, the
+/// conditions of row security. A materialized view has a query too, but is read as a table. In the
+/// trees the numbers of builtin functions stand as well, of which pg_depend has no row; a name in a
+/// tree can't look like a field, since blanks in names are escaped.
+constexpr std::string_view trees =
+    "SELECT r.ev_action::pg_catalog.text FROM pg_catalog.pg_class v JOIN pg_catalog.pg_rewrite r"
+    " ON r.ev_class OPERATOR(pg_catalog.=) v.oid WHERE v.oid OPERATOR(pg_catalog.=) b.relation"
+    " AND v.relkind OPERATOR(pg_catalog.=) 'v' AND r.ev_type OPERATOR(pg_catalog.=) '1' "
+    "UNION ALL SELECT y.polqual::pg_catalog.text FROM pg_catalog.pg_class v"
+    " JOIN pg_catalog.pg_policy y ON y.polrelid OPERATOR(pg_catalog.=) v.oid"
+    " WHERE v.oid OPERATOR(pg_catalog.=) b.relation AND v.relrowsecurity"
+    " AND (y.polcmd OPERATOR(pg_catalog.=) 'r' OR y.polcmd OPERATOR(pg_catalog.=) '*')";
 
 /// From the relations asked to all that are read with them: `below` holds partitions, inheritance
-/// children and what views read, `views` the views' texts as parse trees. There the numbers of
-/// builtin functions stand too, of which pg_depend has no row; a name in a tree can't look like a
-/// field, since blanks in names are escaped.
+/// children and what the trees read.
 constexpr std::string_view relation_tables =
     ", below(item, relation) AS ("
     "SELECT item, relation FROM asked WHERE relation IS NOT NULL UNION "
     "SELECT b.item, m.relation FROM below b CROSS JOIN LATERAL ("
     "SELECT i.inhrelid FROM pg_catalog.pg_inherits i"
     " WHERE i.inhparent OPERATOR(pg_catalog.=) b.relation "
-    "UNION ALL SELECT f.part[1]::pg_catalog.oid FROM {0} CROSS JOIN LATERAL "
-    "pg_catalog.regexp_matches(r.ev_action::pg_catalog.text, ':relid ([0-9]+)', 'g') AS f(part)"
-    " WHERE v.oid OPERATOR(pg_catalog.=) b.relation) AS m(relation)), "
-    "views(item, tree) AS (SELECT b.item, r.ev_action::pg_catalog.text FROM below b JOIN {0}"
-    " ON v.oid OPERATOR(pg_catalog.=) b.relation) ";
+    "UNION ALL SELECT f.part[1]::pg_catalog.oid FROM ({0}) AS u(tree) CROSS JOIN LATERAL "
+    "pg_catalog.regexp_matches(u.tree, ':relid ([0-9]+)', 'g') AS f(part)) AS m(relation)), "
+    "trees(item, tree) AS (SELECT b.item, u.tree FROM below b CROSS JOIN LATERAL ({0})"
+    " AS u(tree)) ";
 
 /// One row for each thing that is so: item, what, name of a table.
 constexpr std::string_view relation_rows =
@@ -65,9 +70,9 @@ constexpr std::string_view relation_rows =
     " ELSE 'temporary' END, NULL FROM below b"
     " JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) b.relation"
     " WHERE c.relpersistence OPERATOR(pg_catalog.<>) 'p' GROUP BY b.item, c.relpersistence "
-    "UNION ALL SELECT v.item, 'locks', NULL FROM views v"
+    "UNION ALL SELECT v.item, 'locks', NULL FROM trees v"
     " WHERE pg_catalog.strpos(v.tree, ':rowMarks ({{') OPERATOR(pg_catalog.>) 0 GROUP BY v.item "
-    "UNION ALL SELECT v.item, 'volatile', NULL FROM views v WHERE EXISTS ("
+    "UNION ALL SELECT v.item, 'volatile', NULL FROM trees v WHERE EXISTS ("
     "SELECT 1 FROM pg_catalog.regexp_matches(v.tree,"
     " ':(?:funcid|opfuncid|aggfnoid|winfnoid) ([0-9]+)', 'g') AS f(part)"
     " JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) f.part[1]::pg_catalog.oid"
@@ -255,7 +260,7 @@ catalog_question::catalog_question(std::vector<catalog_name> names)
     always_assert(is_answerable(names_));
     if (const auto asked = relations_asked(names_); !asked.empty()) {
         sql_ = "WITH RECURSIVE asked(item, relation) AS (" + asked + ")";
-        sql_ += fmt::format(fmt::runtime(relation_tables), view_rule);
+        sql_ += fmt::format(fmt::runtime(relation_tables), trees);
         sql_ += fmt::format(fmt::runtime(relation_rows), is_volatile, table_count_max + 1);
     }
     const auto add = [this](name_kind kind, std::string_view source) {

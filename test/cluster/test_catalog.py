@@ -42,6 +42,9 @@ def prepare(cluster):
         CREATE VIEW locking_view AS SELECT * FROM t FOR UPDATE;
         CREATE VIEW unlogged_view AS SELECT * FROM unlogged;
         CREATE VIEW deep_view AS SELECT t.i FROM t, (SELECT * FROM unlogged_view) u;
+        CREATE TABLE guarded (i int); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY p ON guarded FOR SELECT USING (i = volatile());
+        CREATE TABLE unguarded (i int); CREATE POLICY p ON unguarded USING (i = volatile());
         CREATE MATERIALIZED VIEW kept AS SELECT count(*) FROM unlogged_view;
         GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC""")
     cluster.wait_for_replay()
@@ -51,7 +54,7 @@ BALANCED = (
     "SELECT immutable()", "SELECT stable()", "SELECT public.stable()", "SELECT overloaded_not_there()",
     "SELECT same()", "SELECT now(), count(*), max(i) FROM t",
     "SELECT * FROM t", "SELECT * FROM divided", "SELECT * FROM app.hidden", "SELECT last_value FROM s",
-    "SELECT * FROM plain_view", "SELECT * FROM catalog_view", "SELECT * FROM kept", "SELECT * FROM nowhere",
+    "SELECT * FROM plain_view", "SELECT * FROM catalog_view", "SELECT * FROM kept", "SELECT * FROM nowhere", "SELECT * FROM unguarded",
     "SELECT \"odd \"\"name'\\.with é\"()",
     "WITH w AS (SELECT stable()) SELECT * FROM w, t",
 )
@@ -63,6 +66,7 @@ PRIMARY = (
     "SELECT * FROM \"Mixed \"\"Case\"\".u\"", "SELECT (SELECT count(*) FROM unlogged) FROM t",
     "SELECT * FROM next_view", "SELECT * FROM volatile_view", "SELECT * FROM operator_view",
     "SELECT * FROM locking_view", "SELECT * FROM unlogged_view", "SELECT * FROM deep_view",
+    "SELECT * FROM guarded",
 )
 
 
