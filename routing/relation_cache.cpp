@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 namespace pgtorii::routing {
 
@@ -59,12 +60,12 @@ const catalog_facts* relation_cache::find(const catalog_namespace_ptr& space,
                                           const query_facts_ptr& text, clock::time_point now)
 {
     const auto found = verdicts_.find({space.get(), text.get()});
-    if (found != verdicts_.end() && found->second->valid.holds(*space, now)) {
-        const auto place = found->second;
-        if (place->is_refusal) return nullptr;
-        verdicts_by_use_.splice(verdicts_by_use_.begin(), verdicts_by_use_, place);
+    if (found != verdicts_.end() && found->second.valid.holds(*space, now)) {
+        auto& known = found->second;
+        if (known.is_refusal) return nullptr;
+        known.was_used = true;
         ++counts_.hits;
-        return &place->facts;
+        return &known.facts;
     }
     if (is_nameless(*text)) return &nothing_;
     const validity valid{space->generation->load(std::memory_order_acquire),
@@ -119,18 +120,22 @@ relation_cache::verdict& relation_cache::remember(const catalog_namespace_ptr& s
     const text_key key{space.get(), text.get()};
     const auto found = verdicts_.find(key);
     if (found != verdicts_.end()) {
-        verdicts_by_use_.splice(verdicts_by_use_.begin(), verdicts_by_use_, found->second);
-        found->second->is_refusal = false;
-        return *found->second;
+        found->second.is_refusal = false;
+        return found->second;
     }
     while (!verdicts_.empty() && verdicts_.size() >= limits_.verdict_count_max) {
-        const auto& oldest = verdicts_by_use_.back();
-        verdicts_.erase({oldest.space.get(), oldest.text.get()});
-        verdicts_by_use_.pop_back();
+        const auto oldest = verdicts_by_age_.front();
+        verdicts_by_age_.pop_front();
+        const auto place = verdicts_.find(oldest);
+        if (std::exchange(place->second.was_used, false)) {
+            verdicts_by_age_.push_back(oldest);
+        } else {
+            verdicts_.erase(place);
+        }
     }
-    verdicts_by_use_.push_front({.space = space, .text = text, .facts = {}, .valid = {}});
-    verdicts_.emplace(key, verdicts_by_use_.begin());
-    return verdicts_by_use_.front();
+    verdicts_by_age_.push_back(key);
+    return verdicts_.emplace(key, verdict{.space = space, .text = text, .facts = {}, .valid = {}})
+        .first->second;
 }
 
 void relation_cache::remember(const catalog_namespace_ptr& space, const catalog_name& name,
@@ -169,8 +174,8 @@ relation_cache::asked relation_cache::ask(const catalog_namespace_ptr& space,
 {
     if (now < space->refused_until) return asked::refused;
     const auto known = verdicts_.find({space.get(), text.get()});
-    if (known != verdicts_.end() && known->second->is_refusal &&
-        known->second->valid.holds(*space, now)) {
+    if (known != verdicts_.end() && known->second.is_refusal &&
+        known->second.valid.holds(*space, now)) {
         return asked::refused;
     }
     std::vector<catalog_name> missing;

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <memory>
 #include <optional>
@@ -138,6 +139,7 @@ private:
         catalog_facts facts;
         validity valid;
         bool is_refusal = false;  // until valid.ends_at
+        bool was_used = false;    // since it was last looked at for dropping
     };
     struct under_way {
         catalog_namespace_ptr space;
@@ -146,8 +148,7 @@ private:
         std::uint64_t generation;
         std::vector<std::uint64_t> waiters;
     };
-    using entry_list = std::list<entry>;      // newest first
-    using verdict_list = std::list<verdict>;  // newest first
+    using entry_list = std::list<entry>;  // newest first
 
     const entry* find_name(const catalog_namespace& space, const catalog_name& name,
                            clock::time_point now);
@@ -167,8 +168,8 @@ private:
     std::size_t spaces_looked_at_ = 64;                   // at this size unused ones are dropped
     std::unordered_map<std::string, entry_list> by_use_;  // by database
     std::unordered_map<name_key, entry_list::iterator, key_hash> entries_;
-    verdict_list verdicts_by_use_;
-    std::unordered_map<text_key, verdict_list::iterator, key_hash> verdicts_;
+    std::unordered_map<text_key, verdict, key_hash> verdicts_;
+    std::deque<text_key> verdicts_by_age_;  // a used one gets a second turn before it is dropped
     std::unordered_map<std::uint64_t, under_way> look_ups_;
     std::unordered_map<name_key, std::uint64_t, key_hash> asked_names_;  // look-up by name
     std::uint64_t next_id_ = 1;
