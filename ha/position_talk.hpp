@@ -23,6 +23,8 @@ namespace pgtorii::ha {
 class position_talk {
 public:
     explicit position_talk(check_login login);
+    position_talk(const position_talk&) = delete;
+    position_talk& operator=(const position_talk&) = delete;
 
     std::span<const std::byte> output() const { return output_.bytes(); }
     /// All of output() has been sent; it is overwritten.

@@ -21,6 +21,8 @@ namespace pgtorii::ha {
 class probe {
 public:
     explicit probe(check_login login);
+    probe(const probe&) = delete;
+    probe& operator=(const probe&) = delete;
 
     /// What is to be sent now; may hold a password. Valid until the next call that is not const.
     std::span<const std::byte> output() const { return output_.bytes(); }
