@@ -57,6 +57,7 @@ private:
     server_login login_;
     reply_frames frames_;
     state state_ = state::logging_in;
+    bool asks_primary_ = false;
     error_code failure_;
     std::optional<causal_board::floor> position_;
 };

@@ -74,19 +74,46 @@ TEST_CASE("One connection serves many questions, and answers have position and t
     talk.ask(true);
     CHECK_FALSE(talk.is_done());
     CHECK(question_in(talk).find("pg_current_wal_insert_lsn()") != std::string::npos);
-    talk.on_bytes(answer_of({"1/10", "000000030000000100000000", std::nullopt}).bytes());
+    talk.on_bytes(answer_of({"1/10", "000000030000000100000000", "16", "8192"}).bytes());
     REQUIRE(talk.is_done());
     CHECK(talk.position() == position{.lsn = 0x1'0000'0010, .timeline = 3});
 
     talk.ask(false);
     CHECK_FALSE(talk.position());
     CHECK(question_in(talk).find("pg_last_wal_replay_lsn()") != std::string::npos);
-    const auto said = answer_of({"0/FF", std::nullopt, "12"});
+    const auto said = answer_of({"0/FF", "12"});
     for (const auto byte : said.bytes()) {
         talk.on_bytes(std::span(&byte, 1));
     }
     REQUIRE(talk.is_done());
     CHECK(talk.position() == position{.lsn = 0xff, .timeline = 12});
+}
+
+TEST_CASE("Right behind a page's header nothing has been written: the page's start counts")
+{
+    struct row_of_case {
+        std::string_view lsn;
+        std::string_view offset;
+        std::uint64_t expected;
+    };
+    constexpr row_of_case cases[] = {
+        {"0/4000028", "40", 0x400'0000},       // first page of a segment: a long header
+        {"0/4002018", "8216", 0x400'2000},     // another page: a short one
+        {"0/4002020", "8224", 0x400'2020},     // something stands behind the header
+        {"0/4002028", "8232", 0x400'2028},     // a long header's length, not in a first page
+        {"0/4000018", "24", 0x400'0018},       // a first page has no short header
+        {"0/4100028", "1048616", 0x410'0028},  // a first page only of smaller segments
+    };
+    for (const auto& each : cases) {
+        INFO(each.lsn);
+        position_talk talk(monitor);
+        log_in(talk);
+        talk.ask(true);
+        talk.on_bytes(
+            answer_of({each.lsn, "000000010000000000000004", each.offset, "8192"}).bytes());
+        REQUIRE(talk.position());
+        CHECK(talk.position()->lsn == each.expected);
+    }
 }
 
 TEST_CASE("Servers older than 10 are asked for positions by their own names")
@@ -132,7 +159,7 @@ TEST_CASE("A server without a position has none, and may be asked again")
     CHECK_FALSE(talk.failure());
     CHECK_FALSE(talk.position());
     talk.ask(false);
-    talk.on_bytes(answer_of({"0/1", std::nullopt, "1"}).bytes());
+    talk.on_bytes(answer_of({"0/1", "1"}).bytes());
     CHECK(talk.position());
 }
 
@@ -160,7 +187,7 @@ TEST_CASE("What doesn't fit ends the conversation")
     SECTION("an answer to nothing")
     {
         log_in(talk);
-        talk.on_bytes(answer_of({"0/1", std::nullopt, "1"}).bytes());
+        talk.on_bytes(answer_of({"0/1", "1"}).bytes());
         CHECK(talk.failure() == errc::reply_unexpected);
     }
     SECTION("the end")
