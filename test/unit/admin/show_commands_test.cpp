@@ -63,6 +63,7 @@ std::shared_ptr<ha::cluster_view> a_view()
     second.replication_state = "streaming";
     second.replication_sync_state = "async";
     second.replication_delay = 1234;
+    second.replication_delay_time = std::chrono::microseconds(1'999'999);
     second.last_status_change = std::chrono::system_clock::from_time_t(1'790'000'001);
     return view;
 }
@@ -166,6 +167,21 @@ TEST_CASE("SHOW POOL_NODES has Pgpool-II's columns and words")
           "0|10.0.0.1|5432|up|up|0.250000|primary|primary|5|false|0|||2026-09-21 14:13:20");
     CHECK(joined(table.rows[1]) == "1|db2|5433|waiting|up|0.750000|standby|standby|1|true|1234|"
                                    "streaming|async|2026-09-21 14:13:21");
+}
+
+TEST_CASE("Delays are shown as time where they are measured so")
+{
+    constexpr std::size_t delay = 10;
+    auto settings = settings_of("delay_threshold_by_time = 100");
+    SECTION("by the threshold") {}
+    SECTION("by the command")
+    {
+        settings = settings_of("replication_delay_source_cmd = 'x'");
+    }
+    const auto table = pool_table("pool_nodes", settings);
+    CHECK(table.rows[0][delay] == "0");
+    CHECK(table.rows[1][delay] == "1.999999 second");
+    CHECK(value_of(pool_table("pool_status", settings), "standby_delay1") == "1999999");
 }
 
 TEST_CASE("SHOW POOL_NODES tells of a node only what was examined")

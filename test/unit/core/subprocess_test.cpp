@@ -69,7 +69,9 @@ TEST_CASE("A command has no input, no descriptor of ours, and signals as they we
     ::close(leaked);
     CHECK(std::stoi(open) == 4);  // three, and the one that ls reads the directory with
     const auto before = std::signal(SIGPIPE, SIG_IGN);
-    CHECK(outcome_of("grep SigIgn /proc/self/status").output == "SigIgn:\t0000000000000000\n");
+    const auto line = outcome_of("grep SigIgn /proc/self/status").output;
+    constexpr unsigned long ordinary = 0x7fff'ffff;  // above them the C library keeps its own
+    CHECK((std::stoul(line.substr(line.find('\t')), nullptr, 16) & ordinary) == 0);
     std::signal(SIGPIPE, before);
 }
 
