@@ -20,7 +20,12 @@ DEFAULT_LEVEL = "DISCARD ALL|RESET ALL|CHARACTERISTICS .*LEVEL"
 # Names that mean one thing in the schema public and another in shop.
 TWO_MEANINGS = r"\b(cart|item|f_same\(\)|pg_class)\b"
 CHANGES = r"\b(INSERT|UPDATE|DELETE|MERGE|TRUNCATE|CALL|DO|LOCK)\b"
-WRITES = r"nextval|setval|f_volatile|f_writes|f_set_volatile|f_over|random|clock_timestamp|shop\.f_same|Odd Name"
+WRITES = (r"nextval|setval|set_config|f_volatile|f_writes|f_set_volatile|f_over|shop\.f_same|Odd Name|random|uuid|"
+          r"clock_timestamp|pg_(is_in_recovery|sleep|relation_size|try_advisory)")
+ROW_LOCK = r"\bFOR (NO KEY |KEY )?(UPDATE|SHARE)"
+
+# What a SELECT must not read on a standby.
+NO_READ = r"\b(cart|pg_class|pg_namespace|pg_stat_activity|pg_settings|mine)\b"
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,11 @@ def since(pattern: str, until: str = "DISCARD ALL") -> Predicate:
 def in_transaction(pattern: str) -> Predicate:
     """A statement of this transaction before this one contains it."""
     return lambda case: any(re.search(pattern, case.text(at), re.IGNORECASE) for at in case.transaction())
+
+
+def touched(pattern: str) -> Predicate:
+    """The statement itself contains it, or one before it in the transaction, which counts as writing since."""
+    return either(text(pattern), in_transaction(pattern))
 
 
 def every(*predicates: Predicate) -> Predicate:
@@ -101,11 +111,13 @@ KNOWN = (
     Known("D-FAILED-TRANSACTION", (NOWHERE,), (ON_PRIMARY,), every(has_failed, is_refused_alike)),
     Known("D-FAILED-COMMIT", (NOWHERE,), (ON_PRIMARY, ON_STANDBY), has_other_state),
     Known("D-COPY-CHECKS", (ON_STANDBY,), (ON_PRIMARY,),
-          every(starts("COPY"), either(text(r"\bFOR \w"), text(WRITES), text(REFUSED_BY_STANDBYS), text(BELOW_NAMES),
-                                       text(r"\bcart\b|pg_class|pg_namespace|pg_stat|pg_settings|mine")))),
-    Known("D-STANDBY-REFUSES", (ON_STANDBY,), (ON_PRIMARY,), text(REFUSED_BY_STANDBYS)),
-    Known("D-BELOW-NAMES", (ON_STANDBY,), (ON_PRIMARY,), text(BELOW_NAMES)),
-    Known("D-OWN-TEMPORARY", (ON_STANDBY,), (ON_PRIMARY,), since("TEMP ", "DISCARD (ALL|TEMP)")),
+          either(every(starts("COPY"), text(f"{ROW_LOCK}|{WRITES}|{REFUSED_BY_STANDBYS}|{BELOW_NAMES}|{NO_READ}")),
+                 in_transaction(rf"^COPY .*({ROW_LOCK}|{WRITES})"))),
+    Known("D-STANDBY-REFUSES", (ON_STANDBY,), (ON_PRIMARY,), touched(REFUSED_BY_STANDBYS)),
+    Known("D-BELOW-NAMES", (ON_STANDBY,), (ON_PRIMARY,), touched(BELOW_NAMES)),
+    Known("D-NESTED-LOCK", (ON_STANDBY,), (ON_PRIMARY,), in_transaction(rf"\(SELECT [^()]*{ROW_LOCK}")),
+    Known("D-OWN-TEMPORARY", (ON_STANDBY,), (ON_PRIMARY,),
+          either(text(r"pg_temp\."), since("TEMP ", "DISCARD (ALL|TEMP)"))),
     Known("D-SET-CONFIG", (ON_STANDBY,), (ON_PRIMARY,), since(r"set_config|\b(DO|CALL)\b|SET .*;")),
     Known("D-MULTI-WRITE", (ON_STANDBY,), (ON_PRIMARY,), in_transaction(rf";.*({CHANGES})|({CHANGES}).*;")),
     Known("D-MULTI-BEGIN", (ON_STANDBY,), (ON_PRIMARY,), in_transaction(r";.*\bBEGIN|\bBEGIN;")),
@@ -119,7 +131,9 @@ KNOWN = (
     Known("D-WITH-NAME", (ON_PRIMARY,), (ON_STANDBY,), text(r"WITH cart AS \(SELECT 1 AS id\)")),
     Known("D-OWN-PG-NAME", (ON_PRIMARY,), (ON_STANDBY,), text(r"shop\.pg_class")),
     Known("D-FUNCTION-PATH", (ON_PRIMARY,), (ON_STANDBY,), text(r"\bf_same\(\)")),
-    Known("D-PREPARE-READ", (ON_PRIMARY,), (ON_STANDBY, NOWHERE), starts("(PREPARE|EXECUTE|DEALLOCATE)")),
+    Known("D-COMMENT-ALONE", (ON_PRIMARY,), (ON_STANDBY,), in_transaction(r"^(--|/\*) nothing")),
+    Known("D-PREPARE-READ", (ON_PRIMARY,), (ON_STANDBY, NOWHERE),
+          either(starts("(PREPARE|EXECUTE|DEALLOCATE)"), in_transaction("^(PREPARE|EXECUTE|DEALLOCATE)"))),
     Known("D-RETURN-TO-STANDBY", (ON_PRIMARY,), (ON_STANDBY,), how("bind")),
 )
 

@@ -167,9 +167,10 @@ class Player:
 
     def explained(self) -> str:
         """The server that EXPLAIN (ROUTE) names, as the table's word for it."""
-        first = self.ask(f"EXPLAIN (ROUTE) {self.row.statement}")[0][0]
-        found = re.match(r"Route: (primary|balanced)(?: \(node (\d)\))?: ", first)
-        assert found, first
+        answer = self.client.query(f"EXPLAIN (ROUTE) {self.row.statement}")
+        found = answer.rows and re.match(r"Route: (primary|balanced)(?: \(node (\d)\))?: ", answer.rows[0][0])
+        if not found:
+            return f"no route: {answer.kinds} {answer.rows[:1]} {answer.error}"
         is_standby = found[1] == "balanced" and found[2] == str(STANDBY)
         return "load-balance node" if is_standby else "primary"
 
@@ -347,7 +348,7 @@ EFFECTS = (
     (r"BEGIN READ ONLY", begun(READ_ONLY)),
     (r"BEGIN READ WRITE", begun({})),
     (r"BEGIN ISOLATION LEVEL SERIALIZABLE", begun({"transaction_isolation": "serializable"}, reader=PRIMARY)),
-    (r"START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", begun({**READ_ONLY, **REPEATABLE})),
+    (r"START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", begun({**READ_ONLY, **REPEATABLE}, reader=PRIMARY)),
     (r"COMMIT|END|ROLLBACK|ABORT", ended()),
     (r"COMMIT AND CHAIN", Effect(chained, remember="now()")),
     (r"SAVEPOINT a", Effect(savepoint_works)),

@@ -121,6 +121,9 @@ def test_d_late_state(cluster):
         assert len(theirs.answer.notices) == 2 and len(ours.answer.notices) == 1
         theirs, ours = pgpool().run("SET application_name = 'new'"), pgtorii().run("SET application_name = 'new'")
         assert theirs.answer.kinds.count("S") == 2 and ours.answer.kinds.count("S") == 1
+        for session in (theirs, ours):
+            session.run("PREPARE p AS SELECT 1", "EXECUTE p", "DEALLOCATE p")
+            assert session.result == "OK" and session.run("EXECUTE p").result == "26000"
 
 
 def test_d_lost_session(cluster):
@@ -193,6 +196,17 @@ def test_d_multi_write(cluster):
 def test_d_multi_begin(cluster):
     """A transaction that began inside a message: Pgpool-II reads outside of it, on a standby."""
     assert_loses_sight(cluster, "BEGIN; CALL pay()")
+
+
+def test_d_nested_lock(cluster):
+    """What a transaction has locked, it has seen; the standby has not yet."""
+    locked = "SELECT amount FROM (SELECT amount FROM account WHERE id = 1 FOR UPDATE) s"
+    with side_by_side(cluster) as (pgpool, pgtorii), replay_paused(cluster):
+        cluster.primary.run(PAY, dbname=DATABASE)
+        for opened, is_same in ((pgpool, False), (pgtorii, True)):
+            session = opened().run("BEGIN")
+            assert (session.value(locked) == session.value(AMOUNT)) == is_same
+            session.run("ROLLBACK")
 
 
 def test_d_repeatable_read(cluster):
@@ -352,6 +366,10 @@ def test_d_function_path(cluster):
 
 def test_d_prepare_read(cluster):
     assert_relieves(cluster, "EXECUTE p", "PREPARE p AS SELECT count(*) FROM item")
+
+
+def test_d_comment_alone(cluster):
+    assert_relieves(cluster, "SELECT count(*) FROM item", "BEGIN", "/* nothing */")
 
 
 def test_d_other_temporary(cluster):
