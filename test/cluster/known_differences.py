@@ -9,6 +9,7 @@ from differential import PRIMARY, STANDBY, Compared
 Predicate = Callable[[Compared], bool]
 
 BOTH, ON_PRIMARY, ON_STANDBY, NOWHERE = (PRIMARY, STANDBY), (PRIMARY,), (STANDBY,), ()
+ANYWHERE = (BOTH, ON_PRIMARY, ON_STANDBY, NOWHERE)
 
 # Statements that Pgpool-II sends to two servers: they begin, end or change what the session has on each.
 STATE = (r"(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|SET|RESET|DISCARD|DEALLOCATE|"
@@ -86,7 +87,7 @@ def has_failed(case: Compared) -> bool:
     return case.status_before == "E"
 
 
-def is_refused_alike(case: Compared) -> bool:
+def is_right(case: Compared) -> bool:
     return case.here.result == case.true.result
 
 
@@ -95,9 +96,30 @@ def has_lost(case: Compared) -> bool:
     return any(seen.result == "closed" for seen in case.pgpool[:case.at + 1])
 
 
-def has_other_state(case: Compared) -> bool:
-    """Pgpool-II's session is in another transaction state than PostgreSQL's would be, by an earlier difference."""
-    return case.at > 0 and case.pgpool[case.at - 1].status != case.direct[case.at - 1].status
+def parted(case: Compared) -> int | None:
+    """The step since which Pgpool-II's session is in another transaction state than PostgreSQL's own. None: it is not."""
+    first = case.at
+    while first > 0 and case.pgpool[first - 1].status != case.direct[first - 1].status:
+        first -= 1
+    return first if first < case.at else None
+
+
+def has_taken_name(case: Compared) -> bool:
+    """Pgpool-II's names of prepared statements are others: by this Bind, or by a Parse that it took and PostgreSQL not."""
+    at = parted(case)
+    return (case.step.how == "bind" and case.there.result == "26000") or (
+        at is not None and case.direct[at].result == "42P05")
+
+
+def ignores_error(case: Compared) -> bool:
+    """Pgpool-II's transaction goes on after an error of a read."""
+    at = parted(case)
+    return at is not None and case.direct[at].result != "OK" and case.pgpool[at].status != "E"
+
+
+def goes_on_failing(case: Compared) -> bool:
+    """Pgpool-II refuses statements although no transaction is open."""
+    return case.status_before == "I" and case.there.result == "25P02"
 
 
 def second_begin(case: Compared) -> bool:
@@ -108,8 +130,10 @@ def second_begin(case: Compared) -> bool:
 KNOWN = (
     Known("D-LOST-SESSION", (NOWHERE,), (NOWHERE, ON_PRIMARY, ON_STANDBY), has_lost),
     Known("D-LATE-STATE", (BOTH,), (ON_PRIMARY, NOWHERE), starts(STATE)),
-    Known("D-FAILED-TRANSACTION", (NOWHERE,), (ON_PRIMARY,), every(has_failed, is_refused_alike)),
-    Known("D-FAILED-COMMIT", (NOWHERE,), (ON_PRIMARY, ON_STANDBY), has_other_state),
+    Known("D-PREPARED-NAMES", ANYWHERE, ANYWHERE, every(has_taken_name, is_right)),
+    Known("D-ERROR-OF-READER", ANYWHERE, ANYWHERE, every(ignores_error, is_right)),
+    Known("D-FAILED-COMMIT", (NOWHERE,), (ON_PRIMARY, ON_STANDBY), goes_on_failing),
+    Known("D-FAILED-TRANSACTION", (NOWHERE, ON_STANDBY), (ON_PRIMARY,), every(has_failed, is_right)),
     Known("D-COPY-CHECKS", (ON_STANDBY,), (ON_PRIMARY,),
           either(every(starts("COPY"), text(f"{ROW_LOCK}|{WRITES}|{REFUSED_BY_STANDBYS}|{BELOW_NAMES}|{NO_READ}")),
                  in_transaction(rf"^COPY .*({ROW_LOCK}|{WRITES})"))),
@@ -127,7 +151,8 @@ KNOWN = (
           either(in_transaction("REPEATABLE READ|SERIALIZABLE"),
                  since("(default_|CHARACTERISTICS).*(REPEATABLE|SERIALIZABLE)", DEFAULT_LEVEL))),
     Known("D-SERIALIZABLE", (ON_STANDBY,), (ON_PRIMARY,), since("= 'serializable'", DEFAULT_LEVEL)),
-    Known("D-SEARCH-PATH", (ON_STANDBY, ON_PRIMARY), (ON_PRIMARY, ON_STANDBY), every(since("SET search_path"), text(TWO_MEANINGS))),
+    Known("D-SEARCH-PATH", (ON_STANDBY, ON_PRIMARY), (ON_PRIMARY, ON_STANDBY),
+          every(since("SET search_path"), text(TWO_MEANINGS))),
     Known("D-WITH-NAME", (ON_PRIMARY,), (ON_STANDBY,), text(r"WITH cart AS \(SELECT 1 AS id\)")),
     Known("D-OWN-PG-NAME", (ON_PRIMARY,), (ON_STANDBY,), text(r"shop\.pg_class")),
     Known("D-FUNCTION-PATH", (ON_PRIMARY,), (ON_STANDBY,), text(r"\bf_same\(\)")),

@@ -72,7 +72,7 @@ def test_explain_route_tells_where_a_statement_goes(cluster):
             if row.config == "default" and can_be_explained(row):
                 outcome = Player(cluster, gate, row).play(explains=True)
                 if outcome.told != outcome.destination:
-                    problems.append(f"{row.id} {row.statement!r}: told {outcome.told}, it went to {outcome.destination}")
+                    problems.append(f"{row.id} {row.statement!r}: told {outcome.told}, went to {outcome.destination}")
     print(*problems, sep="\n")
     assert not problems
 
