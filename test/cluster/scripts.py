@@ -20,7 +20,7 @@ CREATE SCHEMA other;
 CREATE TABLE other.numbers AS SELECT -i AS i, 'other text of ' || i AS name FROM generate_series(1, 20) i;
 """
 # Brings back what `SCHEMA` has made, whatever a script has done.
-FILLING = ("DROP TABLE IF EXISTS made; DELETE FROM written; "
+FILLING = ("DELETE FROM written; "
            "INSERT INTO written SELECT i, 'row ' || i FROM generate_series(1, 5) i")
 
 READS = [

@@ -8,6 +8,7 @@ import os
 import random
 import select
 import socket
+import threading
 import time
 
 import replies
@@ -127,6 +128,10 @@ def _read(sock: socket.socket, received: bytearray):
 
 # Both sides ----------------------------------------------------------------------------------------------------------
 
+def writes(script: list[bytes]) -> bool:
+    return any(b"written" in each for each in script)
+
+
 class Stage:
     """Runs scripts on both sides and compares."""
 
@@ -156,15 +161,22 @@ class Stage:
                 return self._report(script, way, seed, first)
         return ""
 
-    def _play(self, side: str, script: list[bytes], parts) -> tuple[list[wire.Message], str]:
-        writes = any(b"written" in each or b"made" in each for each in script)
-        if writes:
+    def fill(self, script: list[bytes], side: str) -> None:
+        """Brings back what the tables had before, if the script changes them."""
+        if writes(script):
             self._sides[side].run(scripts.FILLING)
             if self._replays and side == "through":
                 self._cluster.wait_for_replay()
+
+    def contents(self, script: list[bytes], side: str) -> str:
+        """What the script has left behind."""
+        return self._sides[side].one(CONTENTS) if writes(script) else ""
+
+    def _play(self, side: str, script: list[bytes], parts) -> tuple[list[wire.Message], str]:
+        self.fill(script, side)
         port = self._cluster.primary.port if side == "direct" else self._gate.port
         stream = play(port, side, parts)
-        return stream, self._sides[side].one(CONTENTS) if writes else ""
+        return stream, self.contents(script, side)
 
     def _differ(self, wanted, script: list[bytes], way, seed: int) -> str:
         stream, contents = self.through([*script, *END], way, seed, wanted[0])
@@ -208,10 +220,10 @@ class Stage:
         return script
 
 
-def compare(cluster, gate: Gate, seeds, *, reads_writes: bool = False, ways=None) -> None:
-    """Runs the scripts of many seeds, each in several ways."""
+def compare(cluster, gate: Gate, seeds, *, reads_writes: bool = False, waits: bool = True, ways=None) -> None:
+    """Runs the scripts of many seeds, each in several ways. `waits`: until the standby has the filling of the tables."""
     found = []
-    with Stage(cluster, gate, replays=reads_writes) as stage:
+    with Stage(cluster, gate, replays=reads_writes and waits) as stage:
         for seed in seeds:
             script = Author(seed, reads_writes=reads_writes).script()
             chosen = ways or (at_once, in_pieces, with_waits, by_message)
@@ -384,3 +396,100 @@ def test_a_start_up_cut_at_every_byte(cluster):
     with Gate(cluster) as gate:
         for place in range(1, 90):
             assert stay(gate.port, "through", place) == wanted, place
+
+
+# Long scripts --------------------------------------------------------------------------------------------------------
+
+def long_scripts() -> dict[str, list[bytes]]:
+    read, write, broken = run("SELECT $1::int", "1"), run(UPDATE), run(BROKEN)
+    names = [f"s{number}" for number in range(700)]
+    named = b"".join(parse(f"SELECT '{name}'", name) + SYNC for name in names) + b"".join(
+        bind((), name, "", False) + execute() + SYNC for name in reversed(names)) + b"".join(
+        close("S", name) for name in names)
+    return {
+        "reads": [(read + SYNC) * 4000],
+        "reads in one unit": [read * 4000, SYNC],
+        "reads and writes in turn": [(read + SYNC + write + SYNC) * 1000],
+        "reads and writes in turn in one unit": [(read + write) * 1000, SYNC],
+        "reads, then writes, in one unit": [read * 1000 + write * 1000 + read * 1000, SYNC],
+        "failing reads": [(broken + read + SYNC) * 1500],
+        "a failing read in a long unit": [read * 2000 + broken + (read + write) * 2000, SYNC],
+        "Flush behind each": [(read + FLUSH) * 2000 + (write + FLUSH) * 500, SYNC],
+        "queries": [(query("SELECT 1") + query(UPDATE)) * 1000],
+        "Syncs": [SYNC * 5000],
+        "names": [named, SYNC],
+        "large results": [(run("SELECT filling FROM wide ORDER BY i") + SYNC + query("SELECT repeat('x', 100000)")) * 40],
+        "large values": [(run("SELECT length($1)", "y" * 100_000) + SYNC + query(f"SELECT length('{'z' * 90_000}')")) * 60],
+        "large values and results in one unit": [run("SELECT $1", "y" * 100_000) * 60, SYNC],
+        "rows in parts": [parse("SELECT i FROM numbers ORDER BY i"), wire.bind(), execute(rows=1) * 199, SYNC],
+        "COPY": [(query("COPY written FROM STDIN") + message(b"d", b"".join(b"%d\tx\n" % i for i in range(100, 400))) + COPY_DONE
+                  + query("DELETE FROM written WHERE k >= 100")) * 30],
+        "savepoints": [query("BEGIN"), (query("SAVEPOINT a") + query(UPDATE) + query(BROKEN) + query("ROLLBACK TO a")) * 200,
+                       query("COMMIT")],
+    }
+
+
+def test_long_scripts(cluster):
+    """Thousands of messages are on their way before the first answer is read."""
+    for settings in ({}, {"weights": (1, 1), "statement_level_load_balance": "on", "disable_load_balance_on_write": "off"}):
+        with Gate(cluster, **settings) as gate, Stage(cluster, gate) as stage:
+            found = [f"{name}: {text}" for name, script in long_scripts().items()
+                     if (text := stage.check(replies.cut(b"".join(script)), (at_once, in_pieces), 1))]
+            assert not found, f"{settings}\n" + "\n".join(found)
+
+
+# Other ends ----------------------------------------------------------------------------------------------------------
+
+def test_a_client_that_ends_its_half_gets_all_answers(cluster):
+    """It sends all that it has to say, ends its direction of the connection, and reads."""
+    def stay(port: int, database: str, script: list[bytes]) -> list[wire.Message]:
+        with wire.Wire(port).log_in(user="postgres", database=database) as client:
+            client.send(*script)
+            client.socket.shutdown(socket.SHUT_WR)
+            return replies.normal(client.read_to_end())
+
+    with Gate(cluster) as gate:
+        for name in ("a query", "a read, a write, a read", "several Syncs", "Flush", "a failed transaction", "COPY to the client"):
+            wanted = stay(cluster.primary.port, "direct", SHORT[name])
+            assert stay(gate.port, "through", SHORT[name]) == wanted, name
+
+
+def test_random_scripts_of_a_client_that_reads_slowly(cluster):
+    """Its window is small, and it takes what comes a little at a time."""
+    def stay(port: int, database: str, stream: bytes) -> list[wire.Message]:
+        with wire.Wire(port).log_in(user="postgres", database=database) as client:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            writer = threading.Thread(target=client.send, args=[stream])
+            writer.start()
+            received = bytearray()
+            while more := client.socket.recv(3000):
+                received += more
+            writer.join()
+            return replies.normal(bytes(received))
+
+    with Gate(cluster) as gate, Stage(cluster, gate) as stage:
+        for seed in some(COUNT // 3):
+            script = Author(400_000 + seed, reads_writes=False).script()
+            wanted, contents = stage.direct([*script, *END])
+            stage.fill(script, "through")
+            got = stay(gate.port, "through", b"".join([*script, *END]))
+            assert got == wanted, f"seed {seed}\n{replies.script_text(script)}\n{replies.difference(wanted, got)}"
+            assert stage.contents(script, "through") == contents, seed
+
+
+# With causal reads, scripts may look at what they have written ----------------------------------------------------------
+
+def test_random_scripts_that_read_what_they_have_written(cluster):
+    for mode in ("session", "global"):
+        with Gate(cluster, causal_reads=mode) as gate:
+            compare(cluster, gate, (seed + 500_000 for seed in some(COUNT // 2)), reads_writes=True)
+
+
+def test_random_scripts_that_read_what_they_have_written_while_replay_stands_still(cluster):
+    standby = cluster.standbys[0]
+    with Gate(cluster, causal_reads="session", causal_reads_timeout=5) as gate:
+        standby.run("SELECT pg_wal_replay_pause()")
+        try:
+            compare(cluster, gate, (seed + 600_000 for seed in some(COUNT // 3)), reads_writes=True, waits=False)
+        finally:
+            standby.run("SELECT pg_wal_replay_resume()")
