@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass, field
 
 import wire
-from wire import SYNC, Answer, execute, parse, query
+from wire import FLUSH, SYNC, Answer, execute, parse, query
 
 SCHEMA = """
 CREATE TABLE tokens (token int PRIMARY KEY);
@@ -31,6 +31,16 @@ class Statement:
     sql: str
     kind: str  # insert, begin, commit, rollback, savepoint, back (to a savepoint), release, read
     token: int = 0
+    rows: int = 0        # the limit of its Execute
+    name: str = ""       # of its portal
+    flushes: bool = False
+    describes: bool = False
+
+    def bytes(self) -> bytes:
+        """In the extended protocol."""
+        return (parse(self.sql) + (wire.close_portal(self.name) if self.name else b"") + wire.bind(portal=self.name)
+                + (wire.describe_portal(self.name) if self.describes else b"") + execute(self.name, self.rows)
+                + (FLUSH if self.flushes else b""))
 
 
 @dataclass
@@ -42,10 +52,14 @@ class Group:
     def bytes(self) -> bytes:
         if self.is_simple:
             return query("; ".join(each.sql for each in self.statements))
-        return b"".join(parse(each.sql) + wire.bind() + execute() for each in self.statements) + SYNC
+        return b"".join(each.bytes() for each in self.statements) + SYNC
 
     def __repr__(self):
-        return ("Query" if self.is_simple else "unit") + str([each.sql for each in self.statements])
+        if self.is_simple:
+            return f"Query {[each.sql for each in self.statements]}"
+        return "unit " + ", ".join(f"{each.sql!r}" + (f" rows={each.rows}" if each.rows else "")
+                                   + (f" portal={each.name}" if each.name else "") + (" Flush" if each.flushes else "")
+                                   for each in self.statements)
 
 
 def insert() -> Statement:
@@ -76,8 +90,13 @@ class Teller:
     def _inner(self) -> Statement:
         """A statement that is no transaction command."""
         if self._chance(0.45):
-            return insert()
-        return read(self._random.choice(self._failing if self._chance(0.25) else READS))
+            found = insert()
+        else:
+            found = read(self._random.choice(self._failing if self._chance(0.25) else READS))
+            found.rows = self._random.choice((0, 0, 0, 0, 1, 10))
+        found.name = self._random.choice(("", "", "", "p", "q"))
+        found.flushes, found.describes = self._chance(0.1), self._chance(0.3)
+        return found
 
     def _grouped(self, statements: list[Statement]) -> list[Group]:
         """In groups of a random size, in a random protocol each. A ROLLBACK stands alone: what it does to a unit without
@@ -122,7 +141,7 @@ class Account:
         ahead = list(group.statements)
         error = None
         for message in answer.messages:
-            if message.kind == "C":
+            if message.kind in "Cs":
                 self._done(ahead.pop(0), message.text())
             elif message.kind == "E":
                 error = message.fields()["C"]

@@ -62,6 +62,10 @@ def close_statement(name: str) -> bytes:
     return message(b"C", b"S" + cstr(name))
 
 
+def close_portal(name: str) -> bytes:
+    return message(b"C", b"P" + cstr(name))
+
+
 def function_call(oid: int, *arguments: str) -> bytes:
     body = struct.pack("!IHH", oid, 0, len(arguments))
     for value in arguments:
