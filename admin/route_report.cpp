@@ -41,6 +41,12 @@ std::string verdict_json(const verdict& what)
                        json_quoted(routing::text_of(what.why.reason)));
 }
 
+/// "1 statement", "2 statements".
+std::string counted(std::uint64_t count, std::string_view what)
+{
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
 /// What is one text in the list of differences: its literals don't count.
 std::string text_key(const judged_statement& each)
 {
@@ -167,8 +173,8 @@ void report::print(const report_frame& frame, std::ostream& out) const
 
 void report::print_text(const report_frame& frame, std::ostream& out) const
 {
-    out << fmt::format("{} statements of {} sessions under {}\n", statement_count_,
-                       frame.session_count, frame.configuration);
+    out << fmt::format("{} of {} under {}\n", counted(statement_count_, "statement"),
+                       counted(frame.session_count, "session"), frame.configuration);
     const auto found = rows();
     std::size_t destination_width = std::string_view{"destination"}.size();
     std::size_t reason_width = std::string_view{"reason"}.size();
@@ -177,14 +183,14 @@ void report::print_text(const report_frame& frame, std::ostream& out) const
         reason_width = std::max(reason_width, routing::name_of(each.example.why.reason).size());
     }
     if (!found.empty()) {
-        out << fmt::format("\n{:<{}}  {:<{}}  statements   share\n", "destination",
+        out << fmt::format("\n{:<{}}  {:<{}}  statements    share\n", "destination",
                            destination_width, "reason", reason_width);
     }
     for (const auto& [key, each] : found) {
         const auto why = each.example.why.reason;
         const double share =
             100.0 * static_cast<double>(each.count) / static_cast<double>(statement_count_);
-        out << fmt::format("{:<{}}  {:<{}}  {:>10}  {:>4.1f} %  {}\n",
+        out << fmt::format("{:<{}}  {:<{}}  {:>10}  {:>5.1f} %  {}\n",
                            destination_text(each.example), destination_width, routing::name_of(why),
                            reason_width, each.count, share, routing::text_of(why));
     }
@@ -193,17 +199,16 @@ void report::print_text(const report_frame& frame, std::ostream& out) const
 
 void report::print_differences(const report_frame& frame, std::ostream& out) const
 {
-    out << fmt::format("\n{} statements would go elsewhere under {}\n", difference_count_,
-                       frame.other_configuration);
+    out << fmt::format("\n{} would go elsewhere under {}\n",
+                       counted(difference_count_, "statement"), frame.other_configuration);
     for (const auto& each : differences_) {
-        out << fmt::format("\n{}: {} statement{} of this text\n    {}\n    {}: {}\n    {}: {}\n",
-                           each.where, each.count, each.count == 1 ? "" : "s",
-                           one_line(each.sample, line_bytes_max), frame.configuration,
-                           verdict_text(each.here), frame.other_configuration,
+        out << fmt::format("\n{}: {} of this text\n    {}\n    {}: {}\n    {}: {}\n", each.where,
+                           counted(each.count, "statement"), one_line(each.sample, line_bytes_max),
+                           frame.configuration, verdict_text(each.here), frame.other_configuration,
                            verdict_text(each.there));
     }
     if (untold_differences_ > 0)
-        out << fmt::format("\nand {} statements of other texts\n", untold_differences_);
+        out << fmt::format("\nand {} of other texts\n", counted(untold_differences_, "statement"));
 }
 
 void report::print_json(const report_frame& frame, std::ostream& out) const

@@ -93,7 +93,8 @@ public:
         out_.flush();
         if (!out_) throw unusable{"could not write the report"};
         const auto& input = frame_.input;
-        if (input.is_broken_off || (report_.statement_count() == 0 && input.unreadable > 0))
+        if (input.is_broken_off || input.is_given_up ||
+            (report_.statement_count() == 0 && input.unreadable > 0))
             return exit_unusable;
         const bool has_failed = std::ranges::any_of(
             asked_.fails_on, [&](auto why) { return report_.count_of(why) > 0; });
@@ -111,10 +112,13 @@ private:
                     fmt::format("could not open \"{}\": {}", path, std::strerror(errno))};
         }
         const std::string name = path == "-" ? "line" : path;
+        const bool was_readable = frame_.input.unreadable == 0;
         const auto taken = read_input(
             path == "-" ? standard_input_ : file, asked_.format, bounds_,
             [&](const event& each) { take(each, name); }, frame_.input);
         if (taken != input_format::sql) has_log_ = true;
+        if (was_readable)
+            first_unreadable_ = fmt::format("{}:{}", name, frame_.input.first_unreadable);
     }
 
     void take(event what, const std::string& name)
@@ -141,8 +145,8 @@ private:
             terminal_ << "WARNING:  " << what << '\n';
         };
         if (input.unreadable > 0) {
-            say(fmt::format("{} lines or records could not be read; the first: line {}",
-                            input.unreadable, input.first_unreadable));
+            say(fmt::format("{} lines or records could not be read; the first: {}",
+                            input.unreadable, first_unreadable_));
         }
         if (input.is_given_up) say("a quote has no end: what follows it was not read");
         if (input.is_broken_off) say("an input could not be read to its end");
@@ -176,6 +180,7 @@ private:
     report_frame frame_;
     report report_;
     bool has_log_ = false;
+    std::string first_unreadable_;
 };
 
 }  // namespace

@@ -78,7 +78,7 @@ def test_exit_codes_fit_for_ci(cluster):
     other = harness.make_directory() / "other.conf"
     other.write_text(CONF + "primary_routing_query_pattern_list = '.*two lines.*'\n")
     told = route("--assume-functions=read", "--against", other, log, code=1)
-    assert "1 statements would go elsewhere" in told and "query_pattern" in told, told
+    assert "1 statement would go elsewhere" in told and "query_pattern" in told, told
 
 
 def test_what_pg_dump_writes_is_understood(cluster):
