@@ -60,7 +60,8 @@ void client_session::note_sent(const server_link& link, const routing::query_fac
     const auto prepared = prepared_facts(*facts);
     const bool is_main = link.node() == main_node();
     const routing::statement_context context{.catalog = catalog_of(facts, prepared),
-                                             .prepared = prepared.get()};
+                                             .prepared = prepared.get(),
+                                             .is_on_standby = !is_main};
     tracker_.sent(*facts, *rules(), context);
     for (const auto& each : facts->statements) {
         // Our own idle links must not keep it from being dropped (Pgpool-II: the same).

@@ -29,22 +29,17 @@ struct question {
     /// What runs: of PREPARE, EXECUTE and DEALLOCATE the prepared statement; null: not known.
     const statement_facts* work;
 
-    write_effect mode() const { return rules.parameters().disable_load_balance_on_write; }
-    bool is_adaptive() const
-    {
-        return mode() == write_effect::dml_adaptive || mode() == write_effect::dml_adaptive_global;
-    }
+    write_effect mode;
+    bool is_adaptive;
     /// A query whose content is judged. COPY TO is judged as a SELECT is, and so are PREPARE and
-    /// EXECUTE: Pgpool-II lets such statements fail on a standby.
-    bool is_query() const
-    {
-        return work != nullptr && (work->kind == sk::select || work->kind == sk::copy_to);
-    }
+    /// EXECUTE: Pgpool-II lets such statements fail on a standby. DEALLOCATE reads nothing.
+    bool is_query;
+
     /// The first table that is read, or lies below a view that is, for which `is_wanted` holds.
     template <class Predicate>
     bool reads_any(Predicate is_wanted) const
     {
-        if (!is_query()) return false;
+        if (!is_query) return false;
         if (std::any_of(work->relations.begin(), work->relations.end(), is_wanted)) return true;
         return session.catalog != nullptr && std::any_of(session.catalog->tables.begin(),
                                                          session.catalog->tables.end(), is_wanted);
@@ -111,14 +106,14 @@ reason known_statement(const question& asked)
 
 reason row_locks(const question& asked)
 {
-    if (!asked.is_query()) return reason::read_balanced;
+    if (!asked.is_query) return reason::read_balanced;
     const bool is_below = asked.session.catalog != nullptr && asked.session.catalog->locks_rows;
     return asked.work->has_row_lock || is_below ? reason::row_lock : reason::read_balanced;
 }
 
 reason modifying_with(const question& asked)
 {
-    const bool modifies = asked.is_query() && asked.work->has_modifying_with;
+    const bool modifies = asked.is_query && asked.work->has_modifying_with;
     return modifies ? reason::data_modifying_with : reason::read_balanced;
 }
 
@@ -169,10 +164,10 @@ reason schema_changes(const question& asked)
 reason writes(const question& asked)
 {
     const auto& session = asked.session;
-    const auto mode = asked.mode();
+    const auto mode = asked.mode;
     if (mode == write_effect::always && session.session_written) return reason::session_written;
     if (!session.in_transaction || mode == write_effect::off) return reason::read_balanced;
-    if (asked.is_adaptive()) {
+    if (asked.is_adaptive) {
         const bool is_everything = session.written != nullptr && session.written->is_everything();
         return is_everything ? reason::transaction_written : reason::read_balanced;
     }
@@ -197,7 +192,7 @@ reason start_of_text(const question& asked)
 
 reason system_catalogs(const question& asked)
 {
-    if (!asked.is_query()) return reason::read_balanced;
+    if (!asked.is_query) return reason::read_balanced;
     const auto* const catalog = asked.session.catalog;
     const bool reads =
         asked.work->reads_system_catalog || (catalog != nullptr && catalog->reads_system_catalog);
@@ -206,7 +201,7 @@ reason system_catalogs(const question& asked)
 
 reason temporary_tables(const question& asked)
 {
-    if (!asked.is_query()) return reason::read_balanced;
+    if (!asked.is_query) return reason::read_balanced;
     const auto* const catalog = asked.session.catalog;
     const bool is_checked =
         asked.rules.parameters().check_temp_table == config::temp_table_check::catalog;
@@ -218,7 +213,7 @@ reason temporary_tables(const question& asked)
 reason unlogged_tables(const question& asked)
 {
     const auto* const catalog = asked.session.catalog;
-    const bool reads = asked.is_query() && asked.rules.parameters().check_unlogged_table &&
+    const bool reads = asked.is_query && asked.rules.parameters().check_unlogged_table &&
                        catalog != nullptr && catalog->reads_unlogged_table;
     return reads ? reason::unlogged_table : reason::read_balanced;
 }
@@ -229,12 +224,12 @@ reason query_patterns(const question& asked)
     const bool matches =
         asked.facts.matches_query_pattern ||
         (names_prepared(asked.statement) && prepared != nullptr && prepared->matches_query_pattern);
-    return asked.is_query() && matches ? reason::query_pattern : reason::read_balanced;
+    return asked.is_query && matches ? reason::query_pattern : reason::read_balanced;
 }
 
 reason functions(const question& asked)
 {
-    if (!asked.is_query()) return reason::read_balanced;
+    if (!asked.is_query) return reason::read_balanced;
     // Arguments of EXECUTE; the catalog is asked for what was prepared only.
     if (names_prepared(asked.statement) && calls_in_arguments(asked.statement)) {
         return reason::writing_function;
@@ -246,7 +241,7 @@ reason functions(const question& asked)
 reason written_by_transaction(const question& asked)
 {
     const auto* const written = asked.session.written;
-    if (!asked.is_adaptive() || !asked.session.in_transaction || written == nullptr ||
+    if (!asked.is_adaptive || !asked.session.in_transaction || written == nullptr ||
         written->is_empty()) {
         return reason::read_balanced;
     }
@@ -259,11 +254,11 @@ reason written_by_others(const question& asked)
 {
     const auto& session = asked.session;
     const auto* const known = session.table_clock;
-    if (asked.mode() != write_effect::dml_adaptive_global || known == nullptr) {
+    if (asked.mode != write_effect::dml_adaptive_global || known == nullptr) {
         return reason::read_balanced;
     }
     if (known->is_cold(session.now)) return reason::cold_start;
-    if (!asked.is_query() || asked.work->relations.empty()) return reason::read_balanced;
+    if (!asked.is_query || asked.work->relations.empty()) return reason::read_balanced;
     const auto lifetime = asked.rules.write_lifetime(asked.view);
     const bool reads = known->is_everything_recent(session.database, session.now, lifetime) ||
                        asked.reads_any([&](const auto& name) {
@@ -308,10 +303,10 @@ reason replayed_writes(const question& asked)
 /// The last one: it is asked only when nothing else decides.
 reason catalog_answer(const question& asked)
 {
-    if (asked.session.catalog != nullptr || !asked.is_query()) return reason::read_balanced;
+    if (asked.session.catalog != nullptr || !asked.is_query) return reason::read_balanced;
     const auto* const written = asked.session.written;
-    const bool wants_tables = asked.mode() == write_effect::dml_adaptive_global ||
-                              (asked.is_adaptive() && written != nullptr && !written->is_empty());
+    const bool wants_tables = asked.mode == write_effect::dml_adaptive_global ||
+                              (asked.is_adaptive && written != nullptr && !written->is_empty());
     const bool is_missing = asked.rules.asks_catalog(*asked.work, wants_tables);
     return is_missing ? reason::catalog_unknown : reason::read_balanced;
 }
@@ -367,7 +362,14 @@ reason first_objection(const question& asked, std::index_sequence<Index...>)
 question question_of(const query_facts& facts, const session_traits& session,
                      const ha::cluster_view& view, const rules& rules)
 {
-    return {facts, session, view, rules, facts.first(), work_of(facts, session.prepared)};
+    const auto& statement = facts.first();
+    const auto* const work = work_of(facts, session.prepared);
+    const auto mode = rules.parameters().disable_load_balance_on_write;
+    const bool is_adaptive =
+        mode == write_effect::dml_adaptive || mode == write_effect::dml_adaptive_global;
+    const bool is_query = work != nullptr && statement.kind != sk::deallocate &&
+                          (work->kind == sk::select || work->kind == sk::copy_to);
+    return {facts, session, view, rules, statement, work, mode, is_adaptive, is_query};
 }
 
 decision decision_of(reason why)

@@ -40,7 +40,7 @@ std::size_t bytes_of(const query_facts& facts)
         add(statement.value);
         for (const auto* const names :
              {&statement.relations, &statement.functions, &statement.operators,
-              &statement.cast_types, &statement.targets}) {
+              &statement.cast_types, &statement.targets, &statement.executed}) {
             total += names->capacity() * sizeof(std::string);
             for (const auto& name : *names) add(name);
         }

@@ -54,9 +54,16 @@ void session_tracker::sent(const query_facts& facts, const rules& rules,
 {
     begin_unit();
     // Which of several statements an answer is about nobody can tell.
-    const auto context = facts.is_multi() ? statement_context{} : known;
+    auto context = known;
+    if (facts.is_multi()) {
+        context.catalog = nullptr;
+        context.prepared = nullptr;
+    }
     unit_.statements += facts.statements.size();
-    if (counts_as_write(facts, rules, context.catalog, context.prepared)) unit_.writes = true;
+    if (!context.is_on_standby &&
+        counts_as_write(facts, rules, context.catalog, context.prepared)) {
+        unit_.writes = true;
+    }
     for (const auto& each : facts.statements) {
         if (each.changes_schema) unit_.changes_schema = true;
         if (each.kind == sk::commit || each.kind == sk::prepare_transaction ||
@@ -91,7 +98,8 @@ void session_tracker::note_written(const statement_facts& facts, const rules& ru
         work != nullptr &&
         (work->kind == sk::prepare || (work->kind == sk::explain && !work->counts_as_write));
     if (only_describes) return;
-    if (work == nullptr || rules.may_write_unnamed(*work, context.catalog)) {
+    if (work == nullptr ||
+        (!context.is_on_standby && rules.may_write_unnamed(*work, context.catalog))) {
         unit_written_.add_everything();
         return;
     }

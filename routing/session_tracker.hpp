@@ -17,6 +17,8 @@ struct statement_context {
     /// Of EXECUTE: the facts of the text that made the statement (a PREPARE or a Parse); null: not
     /// known.
     const query_facts* prepared = nullptr;
+    /// It goes to a standby, which lets nothing be written: whatever it calls is no write.
+    bool is_on_standby = false;
 };
 
 /// What routing must remember of a session: how its transaction stands, what was written in it,

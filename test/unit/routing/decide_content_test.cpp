@@ -155,6 +155,7 @@ TEST_CASE("EXECUTE and DEALLOCATE are judged by what was prepared")
     CHECK(judged("VALUES (1)", "EXECUTE p") == reason::read_balanced);
     CHECK(judged("PREPARE p AS DELETE FROM t", "EXECUTE p") == reason::statement_kind);
     CHECK(judged("PREPARE p AS DELETE FROM t", "DEALLOCATE p") == reason::statement_kind);
+    CHECK(judged("PREPARE p AS SELECT * FROM t", "DEALLOCATE p") == reason::read_balanced);
     CHECK(judged("PREPARE p AS SELECT random()", "EXECUTE p") == reason::writing_function);
     CHECK(judged("PREPARE p AS TABLE pg_class", "EXECUTE p") == reason::system_catalog);
     CHECK(judged("PREPARE p AS SELECT 1 FROM t FOR SHARE", "EXECUTE p") == reason::row_lock);

@@ -50,6 +50,7 @@ inline std::string dump(const statement_facts& facts)
     for (const auto& name : facts.operators) all += "|o " + name;
     for (const auto& name : facts.cast_types) all += "|c " + name;
     for (const auto& name : facts.targets) all += "|t " + name;
+    for (const auto& name : facts.executed) all += "|e " + name;
     if (facts.inner) all += "|inner " + dump(*facts.inner);
     return all;
 }

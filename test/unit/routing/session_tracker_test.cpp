@@ -179,6 +179,29 @@ TEST_CASE("Writes outside a transaction are the session's alone")
     CHECK_FALSE(session.traits().transaction_written);
 }
 
+TEST_CASE("What a standby runs is no write, whatever it calls")
+{
+    for (const auto mode :
+         {config::write_effect::transaction, config::write_effect::dml_adaptive}) {
+        talk session(mode);
+        session.query("BEGIN", 'T');
+        session.context.is_on_standby = true;
+        session.query("SELECT g()", 'T');
+        CHECK_FALSE(session.traits().transaction_written);
+        CHECK_FALSE(session.traits().session_written);
+        CHECK(session.traits().written->is_empty());
+        CHECK(session.is_shared());
+    }
+    SECTION("but what is tied to it counts")
+    {
+        talk session(config::write_effect::dml_adaptive);
+        session.query("BEGIN", 'T');
+        session.context.is_on_standby = true;
+        CHECK(session.query("SELECT f()", 'T').has_written("d"));
+        CHECK_FALSE(session.has_written("x"));
+    }
+}
+
 TEST_CASE("A failed transaction stays failed until it is left")
 {
     talk session;
