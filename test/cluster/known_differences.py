@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from differential import PRIMARY, STANDBY, Compared
 
@@ -88,6 +88,7 @@ def has_failed(case: Compared) -> bool:
 
 
 def is_right(case: Compared) -> bool:
+    """Does pgtorii answer as PostgreSQL does?"""
     return case.here.result == case.true.result
 
 
@@ -107,14 +108,13 @@ def parted(case: Compared) -> int | None:
 def has_taken_name(case: Compared) -> bool:
     """Pgpool-II's names of prepared statements are others: by this Bind, or by a Parse that it took and PostgreSQL not."""
     at = parted(case)
-    return (case.step.how == "bind" and case.there.result == "26000") or (
+    return (case.step.how == "bind" and "26000" in (case.there.result, case.here.result)) or (
         at is not None and case.direct[at].result == "42P05")
 
 
 def ignores_error(case: Compared) -> bool:
     """Pgpool-II's transaction goes on after an error of a read."""
-    at = parted(case)
-    return at is not None and case.direct[at].result != "OK" and case.pgpool[at].status != "E"
+    return any(case.direct[at].status == "E" and case.pgpool[at].status == "T" for at in case.transaction())
 
 
 def goes_on_failing(case: Compared) -> bool:
@@ -130,6 +130,7 @@ def second_begin(case: Compared) -> bool:
 KNOWN = (
     Known("D-LOST-SESSION", (NOWHERE,), (NOWHERE, ON_PRIMARY, ON_STANDBY), has_lost),
     Known("D-LATE-STATE", (BOTH,), (ON_PRIMARY, NOWHERE), starts(STATE)),
+    Known("D-LATE-STATE", ANYWHERE, (NOWHERE, ON_STANDBY), every(starts("DEALLOCATE"), is_right)),
     Known("D-PREPARED-NAMES", ANYWHERE, ANYWHERE, every(has_taken_name, is_right)),
     Known("D-ERROR-OF-READER", ANYWHERE, ANYWHERE, every(ignores_error, is_right)),
     Known("D-FAILED-COMMIT", (NOWHERE,), (ON_PRIMARY, ON_STANDBY), goes_on_failing),
@@ -155,7 +156,7 @@ KNOWN = (
           every(since("SET search_path"), text(TWO_MEANINGS))),
     Known("D-WITH-NAME", (ON_PRIMARY,), (ON_STANDBY,), text(r"WITH cart AS \(SELECT 1 AS id\)")),
     Known("D-OWN-PG-NAME", (ON_PRIMARY,), (ON_STANDBY,), text(r"shop\.pg_class")),
-    Known("D-FUNCTION-PATH", (ON_PRIMARY,), (ON_STANDBY,), text(r"\bf_same\(\)")),
+    Known("D-FUNCTION-PATH", (ON_PRIMARY,), (ON_STANDBY,), touched(r"\bf_same\(\)")),
     Known("D-COMMENT-ALONE", (ON_PRIMARY,), (ON_STANDBY,), in_transaction(r"^(--|/\*) nothing")),
     Known("D-PREPARE-READ", (ON_PRIMARY,), (ON_STANDBY, NOWHERE),
           either(starts("(PREPARE|EXECUTE|DEALLOCATE)"), in_transaction("^(PREPARE|EXECUTE|DEALLOCATE)"))),
@@ -165,5 +166,8 @@ KNOWN = (
 
 def name_of(case: Compared) -> str | None:
     """The difference that explains this one. None: no difference is known that does."""
+    at = parted(case)
+    if at is not None and case.pgpool[at].status == "E" and case.there.result == "25P02" and is_right(case):
+        return name_of(replace(case, at=at))  # an error that PostgreSQL does not know has failed the transaction
     return next((known.name for known in KNOWN if case.there.nodes in known.there and case.here.nodes in known.here
                  and known.applies(case)), None)
