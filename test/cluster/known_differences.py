@@ -112,6 +112,10 @@ def has_taken_name(case: Compared) -> bool:
         at is not None and case.direct[at].result == "42P05")
 
 
+def is_refused_by_hidden_query(case: Compared) -> bool:
+    return case.there.result == "25001" and case.true.result != "25001"
+
+
 def ignores_error(case: Compared) -> bool:
     """Pgpool-II's transaction goes on after an error of a read."""
     return any(case.direct[at].status == "E" and case.pgpool[at].status == "T" for at in case.transaction())
@@ -131,6 +135,7 @@ KNOWN = (
     Known("D-LOST-SESSION", (NOWHERE,), (NOWHERE, ON_PRIMARY, ON_STANDBY), has_lost),
     Known("D-LATE-STATE", (BOTH,), (ON_PRIMARY, NOWHERE), starts(STATE)),
     Known("D-LATE-STATE", ANYWHERE, (NOWHERE, ON_STANDBY), every(starts("DEALLOCATE"), is_right)),
+    Known("D-HIDDEN-QUERY", ANYWHERE, ANYWHERE, every(is_refused_by_hidden_query, is_right)),
     Known("D-PREPARED-NAMES", ANYWHERE, ANYWHERE, every(has_taken_name, is_right)),
     Known("D-ERROR-OF-READER", ANYWHERE, ANYWHERE, every(ignores_error, is_right)),
     Known("D-FAILED-COMMIT", (NOWHERE,), (ON_PRIMARY, ON_STANDBY), goes_on_failing),
