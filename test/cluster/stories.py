@@ -133,6 +133,7 @@ class Account:
     is_over: bool = False
     _pending: list[int] = field(default_factory=list)
     _explicit: bool = False
+    _is_failed: bool = False  # refuses everything but its end and a return to a savepoint
     _savepoint: int | None = None
 
     def take(self, group: Group, answer: Answer, behind: list[Group]) -> None:
@@ -154,34 +155,39 @@ class Account:
             self._at_rest(answer.status)
 
     def _done(self, statement: Statement, tag: str) -> None:
+        assert not self._is_failed or statement.kind in ("commit", "rollback", "back"), \
+            f"a failed transaction has accepted {statement.sql}"
         if statement.kind == "insert":
             self._pending.append(statement.token)
         elif statement.kind == "begin":
             self._explicit = True
         elif statement.kind in ("commit", "rollback"):
-            assert tag in ("COMMIT", "ROLLBACK"), tag
+            assert tag in (("ROLLBACK",) if self._is_failed else ("COMMIT", "ROLLBACK")), f"{tag} of a failed transaction"
             self._end(self.kept if tag == "COMMIT" else self.gone)
         elif statement.kind == "savepoint":
             self._savepoint = len(self._pending)
         elif statement.kind == "back":
             self.gone |= set(self._pending[self._savepoint:])
             del self._pending[self._savepoint:]
+            self._is_failed = False
 
     def _end(self, into: set[int]) -> None:
         into |= set(self._pending)
-        self._pending, self._explicit, self._savepoint = [], False, None
+        self._pending, self._explicit, self._is_failed, self._savepoint = [], False, False, None
 
     def _failed(self, error: str, ahead: list[Statement], status: str) -> None:
         self.gone |= {each.token for each in ahead if each.token}  # never executed, or failed
         if status == "I":
             self._end(self.unknown if error == UNKNOWN_OUTCOME else self.gone)
         else:
-            assert status == "E", f"after an error the status is {status}"
+            assert status == "E" and self._explicit, f"after an error the status is {status}, explicit {self._explicit}"
+            self._is_failed = True
 
     def _at_rest(self, status: str) -> None:
         if status == "I":
             self._end(self.kept)
-        assert (status != "I") == self._explicit, f"the status is {status}, explicit {self._explicit}"
+        wanted = "I" if not self._explicit else "E" if self._is_failed else "T"
+        assert status == wanted, f"the status is {status} instead of {wanted}"
 
     def _cut_off(self, unanswered: list[Statement]) -> None:
         """The connection has ended. Without BEGIN, or with a COMMIT on its way, anything may have happened."""
