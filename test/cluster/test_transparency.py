@@ -199,7 +199,8 @@ class Stage:
         if way is not at_once and self._differs(script, at_once, seed, tries):
             way = at_once
         script = self._shortened(script, way, seed, tries)
-        return (f"{head}; shortened, sent {way.__name__} (within {tries} tries):\n{replies.script_text(script)}\n"
+        return (f"{head}; at first:\n{first}\n shortened, sent {way.__name__} (within {tries} tries):\n"
+                f"{replies.script_text(script)}\n"
                 f"{self._differs(script, way, seed, 3 * tries) or '  (not this time)'}")
 
     def _shortened(self, script: list[bytes], way, seed: int, tries: int) -> list[bytes]:
@@ -210,7 +211,7 @@ class Stage:
             at, shorter = 0, False
             while at < len(script) and time.monotonic() < give_up:
                 without = script[:at] + script[at + size:]
-                if without and self._differs(without, way, seed, tries):
+                if without and scripts.is_bearable(without) and self._differs(without, way, seed, tries):
                     script, shorter = without, True
                 else:
                     at += size
