@@ -164,3 +164,14 @@ TEST_CASE("The version begins as Pgpool-II's does, and the usage names every opt
     CHECK(usage.find("\n  pgpool [-f FILE]") != std::string::npos);
     CHECK(usage.find("/usr/sbin") == std::string::npos);
 }
+
+TEST_CASE("route is a verb only as the first word, and what follows is its own")
+{
+    const auto asked = parse({"route", "--config", "a.conf", "-v", "-", "stop"});
+    CHECK(asked.what == verb::route);
+    CHECK(asked.route_arguments ==
+          std::vector<std::string>{"--config", "a.conf", "-v", "-", "stop"});
+    CHECK(parse({"route"}).route_arguments.empty());
+    CHECK(complaint({"-f", "x", "route"}) == "\"route\" must be the first word");
+    CHECK(complaint({"stop", "route"}) != "");
+}
