@@ -20,7 +20,6 @@
 #include "routing/decision.hpp"
 #include "routing/session_tracker.hpp"
 
-#include <bitset>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -242,6 +241,7 @@ private:
     // session_causal.cpp
     bool is_causal() const;
     void note_touched();
+    void take_causal_ticket();
     bool has_replayed(int node);
     runtime::task<> wait_for_sample(clock::time_point until);
     runtime::task<> wait_for_catalog(clock::time_point until, bool& is_answered);
@@ -369,10 +369,9 @@ private:
     bool is_exclusive_ = false;  // the client proved itself to one server: that link is all it has
     std::list<std::unique_ptr<cancel_sender>> cancels_;
 
-    // Causal reads: what this session's reads must see, and who is known to have it.
+    // Causal reads: what this session's reads must see.
     std::uint64_t causal_ticket_ = 0;
     std::optional<ha::causal_board::floor> causal_floor_;
-    std::bitset<ha::causal_board::node_count_max> replayed_nodes_;
 
     // What has happened.
     bool client_is_gone_ = false;

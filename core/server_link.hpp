@@ -85,6 +85,11 @@ public:
     std::uint32_t cancels_under_way =
         0;  ///< While not zero, nothing new is sent and it is not handed on.
 
+    /// Causal reads: the newest ticket whose floor this server is known to have replayed, and the
+    /// floor's timeline.
+    std::uint64_t replayed_ticket = 0;
+    std::uint32_t replayed_timeline = 0;
+
     clock::time_point returned_at{};  ///< When it was parked.
 
     /// Ends the watch and keeps the socket inside, for the pool; `unpark` gives it to a worker

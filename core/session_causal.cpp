@@ -22,33 +22,40 @@ void client_session::note_touched()
     if (settings_->causal_reads == causality::off) return;
     causal_ticket_ = home_.services.causal.request();
     causal_floor_.reset();
-    replayed_nodes_.reset();
+}
+
+/// In `global` mode a read must see what anybody has written before it began: asked once for each
+/// unit, so that others' later writes can't hold it up.
+void client_session::take_causal_ticket()
+{
+    if (settings_->causal_reads != causality::global) return;
+    const auto newest = home_.services.causal.last_ticket();
+    if (newest == causal_ticket_) return;
+    causal_ticket_ = newest;
+    causal_floor_.reset();
 }
 
 /// Whether a standby shows all that this session's reads must see.
 bool client_session::has_replayed(int node)
 {
     auto& board = home_.services.causal;
-    if (settings_->causal_reads == causality::global && !is_in_unit_) {
-        const auto newest = board.last_ticket();
-        if (newest != causal_ticket_) {
-            causal_ticket_ = newest;
-            causal_floor_.reset();
-            replayed_nodes_.reset();
-        }
-    }
     if (causal_ticket_ == 0) return true;
-    const auto at = static_cast<std::size_t>(node);
     if (!causal_floor_ || !board.is_current(*causal_floor_)) {
-        replayed_nodes_.reset();
         causal_floor_ = board.floor_for(causal_ticket_);
         if (!causal_floor_) return false;
     }
-    if (at >= replayed_nodes_.size()) return false;
-    // Replay never goes back on a timeline: what was there once needs no newer position.
-    if (!replayed_nodes_.test(at) && board.has_replayed(node, *causal_floor_))
-        replayed_nodes_.set(at);
-    return replayed_nodes_.test(at);
+    // While a connection lives its server has not crashed, and replay does not go back: what was
+    // there once needs no newer position.
+    auto* const link = link_to(node);
+    const bool is_known = link && link->replayed_ticket >= causal_ticket_ &&
+                          link->replayed_timeline == causal_floor_->timeline;
+    if (is_known) return true;
+    if (!board.has_replayed(node, *causal_floor_)) return false;
+    if (link) {
+        link->replayed_ticket = causal_ticket_;
+        link->replayed_timeline = causal_floor_->timeline;
+    }
+    return true;
 }
 
 /// A decision for the primary that may become another one when something else is known.

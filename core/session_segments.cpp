@@ -237,7 +237,10 @@ client_session::place client_session::place_of(const unit_item& item)
     case 'S':
         // The unit's Sync is answered where its writes are.
         return has_begun_on_main() ? main : place{};
-    case 'P': return place_of(item.statement);
+    case 'P':
+        // A server that has the statement of that name refuses another one: the primary, since what
+        // it has may be a write.
+        return item.conflict ? main : place_of(item.statement);
     case 'F': return main;
     default: break;
     }

@@ -44,6 +44,7 @@ task<> client_session::serve()
         take_settings();  // a reload takes effect between statements
 
         has_waited_ = has_drawn_ = false;
+        take_causal_ticket();
         auto way = route_unit(what);
         if (must_wait(way)) {
             way = co_await wait_to_route(what);

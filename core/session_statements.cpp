@@ -32,6 +32,7 @@ routing::query_facts_ptr client_session::prepared_facts(const routing::query_fac
     const auto& first = facts.first();
     if (first.kind != statement_kind::execute && first.kind != statement_kind::deallocate)
         return nullptr;
+    if (first.name.empty()) return nullptr;  // DEALLOCATE ALL
     const auto made = prepared_.find(first.name);
     return made ? made->facts : nullptr;
 }

@@ -297,7 +297,8 @@ std::vector<std::string> client_session::explain_route()
     const auto known = traits_for(asked.inner, asked.value, prepared, false);
     const auto way = resolve(judge(asked.inner, asked.value, false));
     const auto verdicts = routing::explain(*asked.inner, known, *home_.view, *rules());
-    return routing::lines_of(way.why, way.node, verdicts);
+    const bool has_node = way.why.target != target::local;
+    return routing::lines_of(way.why, has_node ? way.node : -1, verdicts);
 }
 
 }  // namespace pgtorii::core

@@ -113,8 +113,13 @@ void session_tracker::note_written(const statement_facts& facts, const rules& ru
 void session_tracker::completed(const statement_facts& facts, std::string_view tag)
 {
     if (facts.kind == sk::begin) {
-        // A second one is a warning, and nothing else.
-        if (!is_in_block_) begin_transaction(facts);
+        // A second one is a warning, and forgets nothing; but its modes count as SET TRANSACTION's.
+        if (!is_in_block_) {
+            begin_transaction(facts);
+        } else if (facts.begin_isolation != isolation::unspecified) {
+            is_plain_ = is_shareable_ = false;
+            isolation_ = facts.begin_isolation;
+        }
     } else if (ends_transaction(facts.kind)) {
         end_transaction(facts, facts.kind != sk::rollback && tag != "ROLLBACK");
     } else if (facts.kind == sk::savepoint) {

@@ -168,9 +168,11 @@ class Player:
     def explained(self) -> str:
         """The server that EXPLAIN (ROUTE) names, as the table's word for it."""
         answer = self.client.query(f"EXPLAIN (ROUTE) {self.row.statement}")
-        found = answer.rows and re.match(r"Route: (primary|balanced)(?: \(node (\d)\))?: ", answer.rows[0][0])
+        found = answer.rows and re.match(r"Route: (primary|balanced|local)(?: \(node (\d)\))?: ", answer.rows[0][0])
         if not found:
             return f"no route: {answer.kinds} {answer.rows[:1]} {answer.error}"
+        if found[1] == "local":
+            return "none"
         is_standby = found[1] == "balanced" and found[2] == str(STANDBY)
         return "load-balance node" if is_standby else "primary"
 
