@@ -171,9 +171,10 @@ void session_tracker::set_isolation(const statement_facts& facts)
         if (is_level || facts.name != "transaction") is_plain_ = is_shareable_ = false;
         if (is_level) isolation_ = facts.begin_isolation;
     } else if (facts.kind == sk::set && facts.name == "transaction_isolation") {
-        is_plain_ = false;
+        is_plain_ = is_shareable_ = false;
         if (facts.begin_isolation != isolation::unspecified) isolation_ = facts.begin_isolation;
     }
+    // A reader gets what SET and RESET of one setting change, not more.
     if (is_reset) is_shareable_ = false;
     if (facts.changes_default_isolation || is_reset) {
         const bool is_known = facts.begin_isolation != isolation::unspecified;

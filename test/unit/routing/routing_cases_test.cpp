@@ -46,9 +46,9 @@ const std::vector<std::string> better_here{
     "R403",                  // mode always counts for statements that were prepared before too
 };
 
-// What a standby that joins a transaction can't have: a snapshot, a setting made in it. And a Parse
-// goes to one server: others get it when they need it.
-const std::vector<std::string> other_here{"R214", "R296", "R385", "R386"};
+// A standby that joins a transaction can't have its snapshot. And a Parse goes to one server:
+// others get it when they need it.
+const std::vector<std::string> other_here{"R214", "R385", "R386"};
 
 struct routing_case {
     std::map<std::string, std::string> columns;

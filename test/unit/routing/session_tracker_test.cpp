@@ -91,17 +91,20 @@ TEST_CASE("A standby may join a transaction that began alone, at read committed"
         CHECK(talk().unit({"BEGIN"}, 'T').is_shared());
         CHECK_FALSE(talk().unit({"BEGIN", "SELECT 1"}, 'T').is_shared());
     }
-    SECTION("nor one with a savepoint, a setting, a level or a snapshot of its own")
+    SECTION("nor one with a savepoint, a level or a snapshot of its own")
     {
         for (const char* sql :
-             {"SAVEPOINT a", "SET LOCAL work_mem = 1", "SET work_mem = 1", "RESET ALL",
-              "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "SET TRANSACTION SNAPSHOT 'x'",
-              "SET transaction_isolation = 'serializable'",
+             {"SAVEPOINT a", "RESET ALL", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+              "SET TRANSACTION SNAPSHOT 'x'", "SET transaction_isolation = 'serializable'",
               "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"}) {
             INFO(sql);
             CHECK_FALSE(talk().query("BEGIN", 'T').query(sql, 'T').is_shared());
         }
-        CHECK(talk().query("BEGIN", 'T').query("SET TRANSACTION READ ONLY", 'T').is_shared());
+        for (const char* sql : {"SET TRANSACTION READ ONLY", "SET LOCAL work_mem = 1",
+                                "SET work_mem = 1", "RESET work_mem"}) {
+            INFO(sql);
+            CHECK(talk().query("BEGIN", 'T').query(sql, 'T').is_shared());
+        }
     }
     SECTION("nor one that nobody has told of")
     {
