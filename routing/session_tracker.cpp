@@ -204,6 +204,8 @@ void session_tracker::ready(char status)
         if (was_open || is_open) session_transaction_written_ = true;
     }
     const bool starts_anew = !was_open || unit_.has_ended || !is_open;
+    // Others see the change only now, and may have asked the catalog since it was made.
+    ended_ddl_ = starts_anew && has_ddl_;
     if (starts_anew) {
         // An ErrorResponse to COMMIT ends the transaction too, and then nothing was completed.
         const bool is_lost = was_open && !is_open && !unit_.has_ended;

@@ -72,8 +72,9 @@ public:
     bool unit_writes() const { return unit_.writes; }    ///< Something counted as a write.
     bool unit_is_read() const { return unit_.is_read; }  ///< All proven to change nothing.
     bool unit_commits() const { return unit_.commits; }  ///< COMMIT and its like were sent.
-    /// The schema may have changed: what the catalog said of the database holds no longer.
-    bool unit_changes_schema() const { return unit_.changes_schema; }
+    /// The schema may have changed, by the unit or by the transaction that it has ended: what the
+    /// catalog said of the database holds no longer.
+    bool unit_changes_schema() const { return unit_.changes_schema || ended_ddl_; }
 
     /// Tables whose writes the last ready() has made visible to others: for written_table_clock.
     /// Kept under disable_load_balance_on_write = dml_adaptive and dml_adaptive_global only.
@@ -108,6 +109,7 @@ private:
     // The transaction.
     bool is_written_ = false;
     bool has_ddl_ = false;
+    bool ended_ddl_ = false;  // the last ready() has ended a transaction with DDL
     bool is_shareable_ = false;
     bool is_plain_ = false;  // its characteristics let a standby join; AND CHAIN keeps them
     isolation isolation_ = isolation::unspecified;
