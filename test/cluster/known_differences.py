@@ -117,8 +117,11 @@ def is_refused_by_hidden_query(case: Compared) -> bool:
 
 
 def ignores_error(case: Compared) -> bool:
-    """Pgpool-II's transaction goes on after an error of a read."""
-    return any(case.direct[at].status == "E" and case.pgpool[at].status == "T" for at in case.transaction())
+    """Pgpool-II's transaction goes on after an error of a read. Chained, it even keeps what a failed one would lose."""
+    steps = case.transaction()
+    is_chained = any(case.direct[at].status == "E" for at in steps) and in_transaction("AND CHAIN")(case)
+    return any(case.direct[at].status == "E" and case.pgpool[at].status == "T" for at in steps) or (
+        is_chained and (case.there.result, case.true.result) == ("25006", "OK"))
 
 
 def goes_on_failing(case: Compared) -> bool:
