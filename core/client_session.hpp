@@ -233,6 +233,7 @@ private:
     const routing::query_facts_ptr& analyze(std::string_view sql);
     // session_statements.cpp
     void need_statement(const routing::statement_facts& facts);
+    void need_statements_of_query();
     static bool lacks_statement(const server_link& link, const prepared_statement& wanted);
     bool lacks_statements(const server_link& link) const;
     runtime::task<> bring_statements(server_link& link);

@@ -74,6 +74,7 @@ public:
     bool was_challenged = false;    ///< The server asked the client for a secret: never shared.
     bool is_message_cut =
         true;  ///< A message to the server was begun and not ended (or the login is not over).
+    bool is_lost = false;     ///< The connection has failed: nothing more can be moved.
     bool is_spoiled = false;  ///< Something on it can't be reset: to be closed, not pooled.
     bool in_shared_transaction = false;  ///< Joined the session's transaction as a reader.
     std::size_t transaction_settings = 0;  ///< So many SETs of that transaction were brought here.

@@ -90,7 +90,7 @@ bool client_session::flush_link(server_link& link)
 bool client_session::pump(server_link& link)
 {
     // A server that hangs says nothing: what the control plane has found out counts.
-    if (is_dead(link)) return false;
+    if (link.is_lost || is_dead(link)) return false;
     for (int round = 0;; ++round) {
         if (!flush_link(link)) return false;
         bool has_moved = false;
@@ -226,7 +226,7 @@ bool client_session::on_reply(server_link& link, char type, std::span<const std:
     case 'G':
         // COPY ... FROM STDIN: the client's data belongs to this unit; an extended one still needs
         // a Sync behind it.
-        if (!is_ours) {
+        if (!is_ours && !link.ledger.has_copy_end()) {
             is_open_ended_ = true;
             is_routed_ = false;  // the data, and what follows it, is for this link
         }

@@ -314,6 +314,7 @@ client_session::route client_session::route_extended(unit& what)
     if (is_first && !has_work && what.has_end && (status() == 'I' || !primary_link())) {
         return {.node = -1, .why = {target::local, reason::local_command}};
     }
+    if (what.bytes == 0) need_statements_of_query();
     // What is too long, or no message of the extended protocol, is the next segment's business.
     if (what.bytes > 0) what.is_whole = true;
     unit_has_end_ = is_first && what.has_end;
@@ -328,6 +329,18 @@ client_session::route client_session::route_extended(unit& what)
         way = resolve(where.why);
     }
     return way;
+}
+
+/// A Query inside a unit: what it names in SQL is brought to its server before.
+void client_session::need_statements_of_query()
+{
+    const auto present = input_.bytes();
+    const auto header = protocol::peek_header(present);
+    if (!header || header->type != 'Q' || present.size() < header->total()) return;
+    const std::string_view body{reinterpret_cast<const char*>(present.data()) + 5,
+                                header->total() - 5};
+    for (const auto& each : analyze(body.substr(0, body.find('\0')))->statements)
+        need_statement(each);
 }
 
 /// The next segment of a unit whose first one was sent, as far as it is there; reads from the client

@@ -359,8 +359,9 @@ void client_session::expect_item(server_link& link, const unit_item& item)
         break;
     case 'S':
         if (links_.size() > 1) end_unit_elsewhere(&link);
+        // While a server takes COPY data it ignores a Sync: the unit goes on.
+        is_open_ended_ = link.ledger.is_copying_in() && !link.ledger.has_copy_end();
         link.ledger.expect(expected_kind::sync);
-        is_open_ended_ = false;
         break;
     case 'F':
         if (links_.size() > 1 && !link.ledger.is_skipping()) end_unit_elsewhere(&link);

@@ -167,8 +167,8 @@ task<server_link*> client_session::serve_segment(server_link& link)
     if (way.node != link.node()) {
         const bool is_settled = co_await settle(link);
         // After an error the segment is dropped with the rest.
-        segment_is_done_ = link.ledger.is_skipping();
-        if (!is_settled || segment_is_done_) co_return &link;
+        segment_is_done_ = !is_settled || link.ledger.is_skipping();
+        if (segment_is_done_) co_return &link;
         there = link_to(way.node);
         if (!there || !there->ledger.awaits_sync() || !there->ledger.is_settled())
             there = ready_link(way.node);
@@ -202,6 +202,8 @@ task<bool> client_session::settle(server_link& link)
         if (std::exchange(cancel_is_requested_, false)) send_cancel(link);
     }
     is_settling_ = false;
+    // Found again by the caller's next pump.
+    if (!goes_on && !is_over()) link.is_lost = true;
     co_return goes_on;
 }
 

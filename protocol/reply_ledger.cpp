@@ -60,6 +60,14 @@ void reply_ledger::copy_ended()
     if (count != std::numeric_limits<std::uint16_t>::max()) ++count;
 }
 
+bool reply_ledger::has_copy_end() const
+{
+    for (std::size_t index = 0; index != size_; ++index) {
+        if (at(index).copy_end_count != 0) return true;
+    }
+    return false;
+}
+
 const reply_ledger::entry& reply_ledger::front() const
 {
     always_assert(size_ != 0);

@@ -114,6 +114,9 @@ public:
     /// The server takes COPY data.
     bool is_copying_in() const { return state_ == state::copy_in; }
 
+    /// A CopyDone or CopyFail was sent behind a message that is not answered yet.
+    bool has_copy_end() const;
+
     /// The oldest expectation. Not while size() is zero.
     const entry& front() const;
 
