@@ -26,6 +26,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace pgtorii::core {
@@ -74,6 +75,8 @@ public:
 private:
     /// The ledger tag of what the session sends for itself and keeps no row for.
     static constexpr std::uint32_t own_tag = 0xffff'ffff;
+    /// That of what is brought just before a message that needs it: an error of it is the client's.
+    static constexpr std::uint32_t brought_tag = 0xffff'fffe;
     /// The statement id of a name on a link of which it isn't known what it stands for there.
     static constexpr std::uint64_t unknown_statement = 0;
     /// How much of a long Bind or Parse is looked at for names.
@@ -186,6 +189,7 @@ private:
     runtime::task<route> wait_to_route(unit& what);
     runtime::task<bool> settle(server_link& link);
     void abandon_unit();
+    void drop_unended_parts();
     bool on_idle_events();
     bool has_readable_link() const;
     void take_settings();
@@ -208,6 +212,7 @@ private:
     void close_portal(std::string_view name);
     void close_portals();
     void place_portals(int node);
+    void forget_segment(portal unnamed_before);
     bool has_portal_away() const;
     bool has_begun_on_main();
     place place_of(const unit_item& item);
@@ -234,6 +239,9 @@ private:
     // session_statements.cpp
     void need_statement(const routing::statement_facts& facts);
     void need_statements_of_query();
+    static bool names_statements(const unit_item& item);
+    void bring_named(server_link& link, const unit_item& item);
+    void bring_within(server_link& link, const prepared_statement& wanted);
     static bool lacks_statement(const server_link& link, const prepared_statement& wanted);
     bool lacks_statements(const server_link& link) const;
     runtime::task<> bring_statements(server_link& link);
@@ -253,6 +261,7 @@ private:
     void close_stale_names(server_link& link);
     void close_everywhere(const std::string& name);
     void end_unit_elsewhere(const server_link* at);
+    void forget_answered(const server_link& link);
     void expect_item(server_link& link, const unit_item& item);
     const prepared_statement* item_statement(const unit_item& item) const;
     bool needs_statement(const server_link& link, const unit_item& item) const;
@@ -332,7 +341,7 @@ private:
     runtime::task<bool> finish_own(server_link& link);
     runtime::task<> give_back_links();
     runtime::task<> drain(server_link& link);
-    void leave_shared_transaction(server_link& link, bool commits);
+    void leave_shared_transaction(server_link& link);
     void drop_link(server_link& link);
     void send_cancel(server_link& link);
     int main_node() const;
@@ -390,6 +399,7 @@ private:
     routing::session_tracker tracker_;
     int transaction_node_ = -1;  // while there is a transaction: the node that has its writes
     int state_node_ = -1;        // where has_server_state_ holds
+    bool reader_has_queried_ = false;    // in this transaction
     bool transaction_is_fixed_ = false;  // a query of ours has run on the primary: see must_fix
     bool has_server_state_ = false;  // something on the primary's link can't be rebuilt elsewhere
     int balanced_node_ = -1;         // the session's load balance node
@@ -406,8 +416,10 @@ private:
     prepared_ptr judged_;  // the statement of the last item, and where it may go
     place judged_place_;
     std::vector<prepared_ptr> unit_closes_;     // by ledger tag
-    std::vector<std::string> closed_names_;     // that the unit being read closes
-    std::vector<prepared_ptr> new_statements_;  // that the unit being read makes
+    std::unordered_set<std::string> closed_names_;  // that the unit being read closes
+    std::unordered_map<std::string, prepared_ptr> new_statements_;  // that it makes
+    std::vector<std::string> segment_names_;                        // of those, this segment's
+    std::vector<std::string> unplaced_portals_;                     // that this segment opens
     std::vector<prepared_ptr> needed_statements_;  // that the unit names in SQL
     routing::query_facts_ptr question_;  // what the catalog was not known to say of the last time
     bool has_drawn_ = false;             // a load balance node, for this unit
@@ -433,6 +445,7 @@ private:
     bool settings_changed_ = false;
     bool is_open_ended_ = false;  // more of the client's stream belongs to this unit
     bool is_routed_ = false;      // ... and is read and routed segment by segment
+    bool main_part_is_failed_ = false;  // by an error of ours: another part of the unit has failed
     bool is_settling_ = false;    // a link answers what it owes; nothing more is sent to it
     bool segment_is_done_ = false;
     bool unit_failed_ = false;

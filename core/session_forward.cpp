@@ -204,7 +204,7 @@ bool client_session::on_reply(server_link& link, char type, std::span<const std:
         if (!is_ours) on_completed(link, what, {});
         return !is_ours;
     case '1':
-        if (what.tag == own_tag) return !is_ours;
+        if (what.tag == own_tag || what.tag == brought_tag) return !is_ours;
         if (what.tag < unit_parses_.size()) {
             if (!is_ours && unit_parses_[what.tag]) prepared_.add(unit_parses_[what.tag]);
             unit_parses_[what.tag] = nullptr;
@@ -242,7 +242,9 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
     const auto fields = protocol::read_error(body);
     const auto code = fields.sqlstate.value_or(std::string_view{});
     home_.services.counters.count_error(link.node(), fields.severity_or_empty());
-    if (is_ours && (what.kind != protocol::expected_kind::parse || what.tag == own_tag)) {
+    const bool is_brought = what.tag == brought_tag ||
+                            (what.kind == protocol::expected_kind::parse && what.tag != own_tag);
+    if (is_ours && !is_brought) {
         own_work_failed_ = true;
         own_work_value_ = fields.message.value_or(std::string_view{});
         return false;
@@ -334,6 +336,10 @@ bool client_session::on_ready(server_link& link, char status)
     }
     unit_parses_.clear();
     const bool is_main = &link == primary_link();
+    if (main_part_is_failed_ && !is_main) {
+        ready_is_held_ = true;
+        return false;
+    }
     if (link.in_shared_transaction && !is_main) {
         if (status == 'E') {
             ready_is_held_ = true;
@@ -348,7 +354,6 @@ bool client_session::on_ready(server_link& link, char status)
     const auto version_before = settings_record_.version();
     if (status == 'I') {
         close_portals();
-        transaction_is_fixed_ = false;
         if (unit_failed_) {
             settings_record_.rolled_back();
         } else {
@@ -364,9 +369,11 @@ bool client_session::on_ready(server_link& link, char status)
     }
     settings_changed_ = false;
     if (before != 'I' && (status == 'I' || unit_ended_transaction_)) {
+        transaction_is_fixed_ = false;
+        reader_has_queried_ = false;
         for (const auto& each : links_) {
             if (each->in_shared_transaction && each.get() != &link)
-                leave_shared_transaction(*each, !unit_failed_);
+                leave_shared_transaction(*each);
         }
     }
     return true;
@@ -468,8 +475,8 @@ bool client_session::forward_client(server_link& link)
             stream_bytes_ -= count;
             input_.consume(count);
             has_moved = true;
-            if (stream_bytes_ == 0 && is_query_unit_ && !link.ledger.is_copying_in())
-                is_open_ended_ = false;
+            const bool takes_data = link.ledger.is_copying_in() && !link.ledger.has_copy_end();
+            if (stream_bytes_ == 0 && is_query_unit_ && !takes_data) is_open_ended_ = false;
             continue;
         }
         const auto header = protocol::peek_header(present);
@@ -554,8 +561,10 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
             return true;
         }
         const auto item = is_whole ? read_item(header, 0) : read_item_head(header);
+        forget_answered(link);
         apply_item(item);
         place_portals(link.node());
+        if (!link.ledger.is_skipping()) bring_named(link, item);
         if (needs_statement(link, item) || stale_name(link, item) || item.is_lost_portal)
             prepare_place(link, item);
         expect_item(link, item);

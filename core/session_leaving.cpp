@@ -144,6 +144,7 @@ task<> client_session::give_back_links()
         if (link.settings_version != 0) link.isolation = link_isolation::unknown;
         link.settings_version = 0;
         link.in_shared_transaction = false;
+        link.transaction_settings = 0;
         auto clean = std::move(links_[i]);
         links_.erase(links_.begin() + static_cast<std::ptrdiff_t>(i));
         home_.services.pool.put(std::move(clean), home_.loop.now());

@@ -349,9 +349,7 @@ bool client_session::must_fix_transaction() const
                             first.kind == routing::statement_kind::begin ||
                             (first.kind == routing::statement_kind::set &&
                              first.name.starts_with("transaction_"));
-    return changes_it && std::ranges::any_of(links_, [](const auto& each) {
-               return each->in_shared_transaction;
-           });
+    return changes_it && reader_has_queried_;
 }
 
 /// Brings a reader the SETs of the transaction that it has joined. One that fails there keeps the
@@ -394,6 +392,7 @@ bool client_session::is_standby_ready(const server_link& link) const
 /// servers may share a transaction.
 task<bool> client_session::join_transaction(server_link& link)
 {
+    link.transaction_settings = 0;
     if (!co_await run_own(link, "BEGIN")) co_return false;
     link.in_shared_transaction = link.status == 'T';
     co_return link.in_shared_transaction;
@@ -406,18 +405,24 @@ task<bool> client_session::fail_transaction()
 {
     auto* const primary = primary_link();
     if (!primary) co_return true;
+    if (std::exchange(main_part_is_failed_, false) && status() == 'I') {
+        // The error was sent before its Sync; whether a BEGIN was in the unit the server tells.
+        (void)co_await finish_own(*primary);
+        co_return !primary->is_spoiled;
+    }
     // An ordinary mistake with an ordinary error: no side effect, and it tells the reader of the
     // server's log why.
     co_await run_own(*primary, "ROLLBACK TO SAVEPOINT \"pgtorii: a read on a standby has failed\"");
-    co_return primary->transport.is_open() && primary->status == 'E';
+    co_return primary->transport.is_open() && !primary->is_spoiled && primary->status == 'E';
 }
 
-/// The transaction has ended on the primary; a reader's part ends without anybody waiting for it.
-void client_session::leave_shared_transaction(server_link& link, bool commits)
+/// The transaction has ended on the primary; a reader's part ends without anybody waiting for it. It
+/// is rolled back in any case: what was set in it and has been committed is brought there again.
+void client_session::leave_shared_transaction(server_link& link)
 {
     link.in_shared_transaction = false;
     link.transaction_settings = 0;
-    home_.replies.query(commits ? "COMMIT" : "ROLLBACK");
+    home_.replies.query("ROLLBACK");
     const std::string message{reinterpret_cast<const char*>(home_.replies.bytes().data()),
                               home_.replies.bytes().size()};
     home_.replies.clear();

@@ -53,6 +53,9 @@ void client_session::pass(std::span<const std::byte> bytes)
     case repair::done: send_client(bytes); break;
     case repair::possible:
         held_replies_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        // A server that talks before it works (notices): it serves the unit.
+        if (held_replies_.size() > static_cast<std::size_t>(settings_->repair_bytes_max))
+            release_held();
         break;
     case repair::due: break;
     }

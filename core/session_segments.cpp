@@ -39,6 +39,7 @@ void client_session::open_portal(std::string_view name, prepared_ptr statement)
     opened.statement = std::move(statement);
     opened.node = portal_unplaced;
     opened.is_open = true;
+    unplaced_portals_.emplace_back(name);
 }
 
 void client_session::close_portal(std::string_view name)
@@ -60,10 +61,22 @@ void client_session::close_portals()
 /// The segment that has opened portals goes to this node.
 void client_session::place_portals(int node)
 {
-    if (unnamed_portal_.node == portal_unplaced) unnamed_portal_.node = node;
-    for (auto& [name, each] : portals_) {
-        if (each.node == portal_unplaced) each.node = node;
+    for (const auto& name : unplaced_portals_) {
+        auto* const opened = find_portal(name);
+        if (opened && opened->node == portal_unplaced) opened->node = node;
     }
+    unplaced_portals_.clear();
+}
+
+/// The segment that was read will be read again, when more is known: what it would have made is
+/// forgotten.
+void client_session::forget_segment(portal unnamed_before)
+{
+    for (const auto& name : unplaced_portals_) close_portal(name);
+    unplaced_portals_.clear();
+    unnamed_portal_ = std::move(unnamed_before);
+    for (const auto& name : segment_names_) new_statements_.erase(name);
+    segment_names_.clear();
 }
 
 bool client_session::has_portal_away() const
@@ -79,11 +92,10 @@ bool client_session::has_portal_away() const
 /// The statement that a name means at this place of the unit.
 prepared_ptr client_session::statement_named(std::string_view name) const
 {
-    if (std::ranges::find(closed_names_, name) != closed_names_.end()) return nullptr;
-    for (auto each = new_statements_.rbegin(); each != new_statements_.rend(); ++each) {
-        if ((*each)->name == name) return *each;
-    }
-    return prepared_.find(std::string{name});
+    const std::string key{name};
+    if (closed_names_.contains(key)) return nullptr;
+    const auto made = new_statements_.find(key);
+    return made != new_statements_.end() ? made->second : prepared_.find(key);
 }
 
 /// Decodes one message of an extended unit. A message that can't be decoded goes to the server as
@@ -180,8 +192,9 @@ void client_session::apply_item(const unit_item& item)
     switch (item.type) {
     case 'P':
         if (!item.statement) break;
-        std::erase(closed_names_, item.statement->name);
-        new_statements_.push_back(item.statement);
+        closed_names_.erase(item.statement->name);
+        new_statements_[item.statement->name] = item.statement;
+        segment_names_.push_back(item.statement->name);
         break;
     case 'B':
         if (item.names_portal) open_portal(item.name, item.statement);
@@ -190,7 +203,7 @@ void client_session::apply_item(const unit_item& item)
         if (item.names_portal) {
             close_portal(item.name);
         } else {
-            closed_names_.emplace_back(item.name);
+            closed_names_.emplace(item.name);
         }
         break;
     default: break;
@@ -214,8 +227,6 @@ client_session::place client_session::place_of(const prepared_ptr& statement)
     }
     if (statement == judged_) return judged_place_;
     facts_ = statement->facts;
-    need_statement(facts_->first());
-    if (statement->is_sql) needed_statements_.push_back(statement);
     // A Bind of what PREPARE has made runs the statement in it.
     const auto facts = statement->is_sql ? routing::content_of(statement->facts) : statement->facts;
     auto why = facts ? judge(facts, statement->text, true)
@@ -284,6 +295,8 @@ client_session::route client_session::route_extended(unit& what)
     needed_statements_.clear();
     facts_ = nullptr;
     judged_ = nullptr;
+    segment_names_.clear();
+    const auto unnamed_before = unnamed_portal_;
     const bool is_first = !is_in_unit_;
     if (is_first) {
         new_statements_.clear();
@@ -328,6 +341,7 @@ client_session::route client_session::route_extended(unit& what)
         if (where.what != place::kind::balanced) where.why.target = target::primary;
         way = resolve(where.why);
     }
+    if (must_wait(way)) forget_segment(unnamed_before);
     return way;
 }
 
@@ -366,6 +380,8 @@ client_session::unit client_session::next_segment(const server_link& link)
             if (header->type == 'X') return {.what = unit::kind::terminate};
             const bool is_copy_rest =
                 header->type == 'd' || header->type == 'c' || header->type == 'f';
+            // Data that was sent before the server has asked for it waits for that.
+            if (is_copy_rest && !link.ledger.is_skipping() && !link.ledger.is_settled()) return {};
             if (is_copy_rest || (link.ledger.is_skipping() && header->type != 'S')) {
                 discard_bytes_ = header->total();
                 scanned_bytes_ = 0;

@@ -67,6 +67,9 @@ void client_session::note_sent(const server_link& link, const routing::query_fac
         // Our own idle links must not keep it from being dropped (Pgpool-II: the same).
         if (each.drops_database) home_.services.pool.drop_database(each.name);
         if (is_main && may_touch_data(each)) touches_data_ = true;
+        // SHOW and nothing at all take no snapshot.
+        if (!is_main && each.kind != statement_kind::show && each.kind != statement_kind::empty)
+            reader_has_queried_ = status() != 'I';
     }
 }
 
@@ -81,6 +84,7 @@ void client_session::begin_unit()
     effects_text_.clear();
     has_effects_ = false;
     is_routed_ = false;
+    main_part_is_failed_ = false;
 }
 
 /// Sends a unit, or a segment of one, to the link that was made ready for it.
@@ -166,7 +170,13 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
     is_query_unit_ = false;
     is_open_ended_ = true;  // until its Sync (or function call) has been sent
     std::size_t run = 0;
+    forget_answered(link);
     for (const auto& item : items_) {
+        if (names_statements(item)) {
+            write_link(link, bytes.subspan(run, item.offset - run));
+            run = item.offset;
+            bring_named(link, item);
+        }
         if (needs_statement(link, item) || stale_name(link, item) || item.is_lost_portal) {
             write_link(link, bytes.subspan(run, item.offset - run));
             run = item.offset;
@@ -177,6 +187,19 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
     write_link(link, bytes.subspan(run));
 }
 
+/// Notes of messages that have all been answered: a client may send without end before its Sync.
+void client_session::forget_answered(const server_link& link)
+{
+    constexpr std::size_t note_count_max = 1024;
+    if (unit_executes_.size() + unit_closes_.size() + unit_parses_.size() < note_count_max) return;
+    const bool is_settled = std::ranges::all_of(
+        links_, [](const auto& each) { return each->ledger.is_settled(); });
+    if (!is_settled || !link.ledger.is_settled()) return;
+    unit_executes_.clear();
+    unit_closes_.clear();
+    unit_parses_.clear();
+}
+
 /// The client's Sync ends the unit on the links that have served other parts of it, too. What has
 /// failed on one of them is undone on all: an error of ours makes the servers roll back.
 void client_session::end_unit_elsewhere(const server_link* at)
@@ -184,6 +207,7 @@ void client_session::end_unit_elsewhere(const server_link* at)
     for (const auto& each : links_) {
         if (each.get() == at || !each->ledger.awaits_sync()) continue;
         if (unit_failed_ && !each->ledger.is_skipping()) {
+            if (at && each.get() == primary_link() && status() == 'I') main_part_is_failed_ = true;
             home_.replies.parse({}, "pgtorii: another part of this unit has failed");
             each->ledger.expect(protocol::expected_kind::parse, own_tag, true);
             each->statements.erase(std::string{});

@@ -121,9 +121,10 @@ task<> client_session::serve()
             const bool is_failed = co_await fail_transaction();
             if (is_over()) co_return;
             if (!is_failed) co_return;  // the primary's part can't be told: when in doubt, close
-            tracker_.ready('E');
+            tracker_.ready(primary_link()->status);
+            if (status() == 'I') close_portals();
             if (!discards_until_sync_) {
-                home_.replies.ready_for_query('E');
+                home_.replies.ready_for_query(status());
                 send_replies();
             }
         }
@@ -207,12 +208,23 @@ task<bool> client_session::settle(server_link& link)
     co_return goes_on;
 }
 
+/// A unit has failed where its Sync can't tell it: other servers undo their parts of it. Inside a
+/// transaction an error does that; outside of one the connection's end is the only certain way.
+void client_session::drop_unended_parts()
+{
+    if (status() != 'I') {
+        end_unit_elsewhere(nullptr);
+        return;
+    }
+    std::erase_if(links_, [](const auto& each) { return each->ledger.awaits_sync(); });
+}
+
 /// A unit's rest can't be served. The client has its error; what was done of the unit is undone, and
 /// the rest up to the Sync is dropped.
 void client_session::abandon_unit()
 {
     unit_failed_ = true;
-    end_unit_elsewhere(nullptr);
+    drop_unended_parts();
     is_open_ended_ = false;
     is_routed_ = false;
     discards_until_sync_ = true;
@@ -360,7 +372,7 @@ bool client_session::lose_link(server_link& link)
     home_.replies.error_response(told);
     send_replies();
     unit_failed_ = true;
-    end_unit_elsewhere(nullptr);
+    drop_unended_parts();
     is_routed_ = false;
     if (was_joined) {
         ready_is_held_ = true;
@@ -372,7 +384,7 @@ bool client_session::lose_link(server_link& link)
         settings_record_.rolled_back();
         close_portals();
         for (const auto& each : links_) {
-            if (each->in_shared_transaction) leave_shared_transaction(*each, false);
+            if (each->in_shared_transaction) leave_shared_transaction(*each);
         }
     }
     discard_bytes_ = std::exchange(stream_bytes_, 0);

@@ -6,6 +6,7 @@
 #include "protocol/message.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace pgtorii::core {
 
@@ -66,7 +67,55 @@ bool client_session::lacks_statements(const server_link& link) const
     });
 }
 
-/// Prepares what the unit names in SQL on a link that lacks it. An error of it (the table is gone)
+/// Whether a message of the extended protocol runs, or prepares, what names statements in SQL.
+bool client_session::names_statements(const unit_item& item)
+{
+    if (!item.statement || (item.type != 'P' && item.type != 'B' && item.type != 'D')) return false;
+    if (item.statement->is_sql) return true;
+    if (!item.statement->facts) return false;
+    const auto& first = item.statement->facts->first();
+    return first.kind == statement_kind::execute || first.kind == statement_kind::prepare ||
+           !first.executed.empty();
+}
+
+/// Prepares what an item names in SQL on a link that lacks it, just before the item: its own message
+/// in the same unit, so that nothing has to be waited for. An error of it is the client's.
+void client_session::bring_named(server_link& link, const unit_item& item)
+{
+    if (!names_statements(item)) return;
+    needed_statements_.clear();
+    if (item.statement->is_sql) {
+        needed_statements_.push_back(item.statement);
+    } else {
+        need_statement(item.statement->facts->first());
+    }
+    for (const auto& each : std::exchange(needed_statements_, {})) {
+        if (lacks_statement(link, *each)) bring_within(link, *each);
+    }
+}
+
+void client_session::bring_within(server_link& link, const prepared_statement& wanted)
+{
+    constexpr std::string_view own_name = "pgtorii: brings a statement";
+    using protocol::expected_kind;
+    close_on_link(link, wanted.name);
+    auto& out = home_.replies;
+    if (wanted.is_sql) {
+        out.parse(own_name, wanted.text).bind(own_name, own_name).execute(own_name);
+        out.close_portal(own_name).close_statement(own_name);
+        for (const auto kind : {expected_kind::parse, expected_kind::bind, expected_kind::execute,
+                                expected_kind::close, expected_kind::close})
+            link.ledger.expect(kind, brought_tag, true);
+    } else {
+        out.parse(wanted.name, wanted.text, wanted.parameter_types);
+        link.ledger.expect(expected_kind::parse, brought_tag, true);
+    }
+    write_link(link, out.bytes());
+    out.clear();
+    link.statements[wanted.name] = wanted.id;
+}
+
+/// Prepares what a Query names in SQL on a link that lacks it. An error of it (the table is gone)
 /// is not told: the EXECUTE then fails in the server's own words.
 task<> client_session::bring_statements(server_link& link)
 {
