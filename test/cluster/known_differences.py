@@ -106,9 +106,11 @@ def parted(case: Compared) -> int | None:
 
 
 def has_taken_name(case: Compared) -> bool:
-    """Pgpool-II's names of prepared statements are others: by this Bind, or by a Parse that it took and PostgreSQL not."""
+    """Pgpool-II's names of prepared statements are others: by this Bind, or by a Parse that it took and PostgreSQL not.
+    A name that is taken is refused where it is; that may be elsewhere than the new text would go."""
     at = parted(case)
-    return (case.step.how == "bind" and "26000" in (case.there.result, case.here.result)) or (
+    is_unknown = case.step.how == "bind" and "26000" in (case.there.result, case.here.result)
+    return is_unknown or case.here.result == "42P05" or (
         at is not None and case.direct[at].result == "42P05")
 
 
