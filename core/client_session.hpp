@@ -211,6 +211,7 @@ private:
     void open_portal(std::string_view name, prepared_ptr statement);
     void close_portal(std::string_view name);
     void close_portals();
+    void forget_portals(int node);
     void place_portals(int node);
     void forget_segment(portal unnamed_before);
     bool has_portal_away() const;
@@ -260,6 +261,7 @@ private:
     void note_query_within(server_link& link, std::span<const std::byte> bytes, bool is_whole);
     void close_stale_names(server_link& link);
     void close_everywhere(const std::string& name);
+    void close_forgotten(server_link& link, bool needs_sync);
     void end_unit_elsewhere(const server_link* at);
     void forget_answered(const server_link& link);
     void expect_item(server_link& link, const unit_item& item);
@@ -308,6 +310,7 @@ private:
     bool on_ready(server_link& link, char status);
     void note_published();
     void note_prepared(server_link& link, const std::string& name, std::string_view text);
+    void forget_statements(server_link& link, const std::string& name);
     void on_completed(server_link& link, const protocol::step& what, std::string_view tag);
     void apply_effects(server_link& link, const routing::statement_facts& facts,
                        std::string_view text, std::string_view tag);

@@ -83,6 +83,7 @@ public:
     std::uint64_t settings_version = 0;  ///< Of the session's record of settings, as brought here.
     std::unordered_map<std::string, std::uint64_t>
         statements;  ///< Prepared here: client's name, statement id.
+    std::vector<std::string> names_to_close;  ///< Of those, what the session may have forgotten.
     std::uint32_t cancels_under_way =
         0;  ///< While not zero, nothing new is sent and it is not handed on.
 

@@ -214,6 +214,7 @@ bool client_session::on_reply(server_link& link, char type, std::span<const std:
         if (!is_ours && what.tag < unit_closes_.size() && unit_closes_[what.tag]) {
             const auto& closed = *unit_closes_[what.tag];
             prepared_.remove(closed);
+            close_everywhere(closed.name);
             const auto there = link.statements.find(closed.name);
             // Another Parse of the name may have been sent behind it.
             if (there != link.statements.end() && there->second == closed.id)
@@ -432,19 +433,12 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
     case statement_kind::load: makes_state = true; break;
     case statement_kind::prepare: note_prepared(link, facts.name, text); break;
     case statement_kind::deallocate:
-        if (facts.name.empty() || facts.name == "all") {
-            prepared_.clear();
-            link.statements.clear();
-        } else {
-            prepared_.remove(facts.name);
-            link.statements.erase(facts.name);
-        }
+        forget_statements(link, facts.name);
         break;
     default: break;
     }
     if (facts.change == routing::setting_change::discard_all) {
-        prepared_.clear();
-        link.statements.clear();
+        forget_statements(link, {});
         has_server_state_ = false;
     }
     tracker_.completed(facts, tag);

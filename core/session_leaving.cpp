@@ -55,6 +55,7 @@ void client_session::send_cancel(server_link& link)
 void client_session::drop_link(server_link& link)
 {
     lost_error_ = {};
+    forget_portals(link.node());
     std::erase_if(links_, [&link](const auto& each) { return each.get() == &link; });
 }
 
@@ -141,6 +142,7 @@ task<> client_session::give_back_links()
             continue;
         }
         link.statements.clear();
+        link.names_to_close.clear();
         if (link.settings_version != 0) link.isolation = link_isolation::unknown;
         link.settings_version = 0;
         link.in_shared_transaction = false;

@@ -191,14 +191,21 @@ bool client_session::give_way(route& way, const opening& outcome)
 task<client_session::readiness_of_link> client_session::bring_state(server_link& link)
 {
     // What is under way there is ours: the end of a transaction, a cancel request.
-    while (!link.ledger.is_idle() || link.cancels_under_way > 0) {
-        is_own_work_ = true;
+    const bool is_of_unit = is_in_unit_ && link.ledger.awaits_sync();
+    const auto is_free = [&link, is_of_unit] {
+        const bool has_answered = is_of_unit ? link.ledger.is_settled() : link.ledger.is_idle();
+        return has_answered && link.cancels_under_way == 0;
+    };
+    while (!is_free()) {
+        is_own_work_ = !is_of_unit;
         const bool goes_on = pump(link);
         is_own_work_ = false;
         if (!goes_on || is_over()) co_return readiness_of_link::lost;
-        if (link.ledger.is_idle() && link.cancels_under_way == 0) break;
+        if (is_free()) break;
         note(co_await events_);
     }
+    // In the middle of the unit it has all that it had when it began.
+    if (is_of_unit) co_return readiness_of_link::ready;
     if (!is_exclusive_ && link.settings_version != settings_record_.version() &&
         !co_await bring_settings(link)) {
         co_return readiness_of_link::lost;

@@ -58,6 +58,13 @@ void client_session::close_portals()
     if (!portals_.empty()) portals_.clear();
 }
 
+/// Portals of a server are gone with the link to it.
+void client_session::forget_portals(int node)
+{
+    if (unnamed_portal_.node == node) unnamed_portal_ = {};
+    std::erase_if(portals_, [node](const auto& each) { return each.second.node == node; });
+}
+
 /// The segment that has opened portals goes to this node.
 void client_session::place_portals(int node)
 {
@@ -327,7 +334,6 @@ client_session::route client_session::route_extended(unit& what)
     if (is_first && !has_work && what.has_end && (status() == 'I' || !primary_link())) {
         return {.node = -1, .why = {target::local, reason::local_command}};
     }
-    if (what.bytes == 0) need_statements_of_query();
     // What is too long, or no message of the extended protocol, is the next segment's business.
     if (what.bytes > 0) what.is_whole = true;
     unit_has_end_ = is_first && what.has_end;

@@ -95,6 +95,8 @@ void client_session::send_unit(server_link& link, const unit& what)
         begin_unit();
         keep_for_repair(link, what, bytes);
     }
+    if (!link.names_to_close.empty() && link.ledger.is_idle())
+        close_forgotten(link, what.what != unit::kind::extended);
     is_in_unit_ = true;
     unit_node_ = link.node();
     if (what.what == unit::kind::query) {
@@ -272,19 +274,33 @@ void client_session::close_stale_names(server_link& link)
     link.ledger.expect(protocol::expected_kind::sync, own_tag, true);
 }
 
-/// The session has forgotten a statement without asking a server: links that have it, all idle now,
-/// forget it too, and nobody waits for that.
+/// The session has forgotten a name: links that still have a statement under it close that when they
+/// are used next.
 void client_session::close_everywhere(const std::string& name)
 {
-    protocol::message_buffer close;
-    close.close_statement(name).sync();
     for (const auto& link : links_) {
-        if (!link->statements.contains(name) || !link->ledger.is_idle()) continue;
-        link->statements.erase(name);
-        link->ledger.expect(protocol::expected_kind::close, own_tag, true);
-        link->ledger.expect(protocol::expected_kind::sync, own_tag, true);
-        write_link(*link, close.bytes());
+        if (link->statements.contains(name)) link->names_to_close.push_back(name);
     }
+}
+
+/// Closes on a link what the session has forgotten, in front of a unit. An extended one holds the
+/// messages itself; before a Query they need a Sync.
+void client_session::close_forgotten(server_link& link, bool needs_sync)
+{
+    bool is_closed = false;
+    for (const auto& name : std::exchange(link.names_to_close, {})) {
+        const auto there = link.statements.find(name);
+        if (there == link.statements.end()) continue;
+        const auto now = prepared_.find(name);
+        if (now && now->id == there->second) continue;
+        close_on_link(link, name);
+        is_closed = true;
+    }
+    if (!is_closed || !needs_sync) return;
+    home_.replies.sync();
+    write_link(link, home_.replies.bytes());
+    home_.replies.clear();
+    link.ledger.expect(protocol::expected_kind::sync, own_tag, true);
 }
 
 /// Brings a link to where the item finds just what the session has.

@@ -121,7 +121,10 @@ task<> client_session::serve()
             const bool is_failed = co_await fail_transaction();
             if (is_over()) co_return;
             if (!is_failed) co_return;  // the primary's part can't be told: when in doubt, close
-            tracker_.ready(primary_link()->status);
+            const auto* const primary = primary_link();
+            if (!primary) co_return;
+            if (status() == 'I') transaction_node_ = primary->node();
+            tracker_.ready(primary->status);
             if (status() == 'I') close_portals();
             if (!discards_until_sync_) {
                 home_.replies.ready_for_query(status());
@@ -170,6 +173,7 @@ task<server_link*> client_session::serve_segment(server_link& link)
         // After an error the segment is dropped with the rest.
         segment_is_done_ = !is_settled || link.ledger.is_skipping();
         if (segment_is_done_) co_return &link;
+        if (more.bytes == 0) need_statements_of_query();
         there = link_to(way.node);
         if (!there || !there->ledger.awaits_sync() || !there->ledger.is_settled())
             there = ready_link(way.node);
@@ -217,6 +221,9 @@ void client_session::drop_unended_parts()
         return;
     }
     std::erase_if(links_, [](const auto& each) { return each->ledger.awaits_sync(); });
+    settings_record_.rolled_back();
+    tracker_.lost_transaction();
+    close_portals();
 }
 
 /// A unit's rest can't be served. The client has its error; what was done of the unit is undone, and

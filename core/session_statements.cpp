@@ -27,6 +27,27 @@ void client_session::note_prepared(server_link& link, const std::string& name,
     prepared_.add(std::move(made));
 }
 
+/// A server has run DEALLOCATE of a name, or (no name) of all. Another statement may have been sent
+/// under the name since: only what is known to have been there is gone.
+void client_session::forget_statements(server_link& link, const std::string& name)
+{
+    const auto forget = [&](const std::string& each) {
+        const auto known = prepared_.find(each);
+        const auto there = link.statements.find(each);
+        const bool is_there = there != link.statements.end();
+        if (is_there && known && there->second == known->id) link.statements.erase(there);
+        prepared_.remove(each);
+        close_everywhere(each);
+    };
+    if (!name.empty() && name != "all") return forget(name);
+    std::vector<std::string> names;
+    for (const auto& each : links_) {
+        for (const auto& [known, id] : each->statements) names.push_back(known);
+    }
+    for (const auto& each : names) forget(each);
+    prepared_.clear();
+}
+
 /// What an EXECUTE or DEALLOCATE means: the facts of the text that made its statement, or null.
 routing::query_facts_ptr client_session::prepared_facts(const routing::query_facts& facts) const
 {

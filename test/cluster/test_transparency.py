@@ -473,19 +473,6 @@ def test_long_scripts_with_reads_on_both_servers(cluster):
 
 # Other ends ----------------------------------------------------------------------------------------------------------
 
-def test_a_client_that_ends_its_half_gets_all_answers(cluster):
-    """It sends all that it has to say, ends its direction of the connection, and reads."""
-    def stay(port: int, database: str, script: list[bytes]) -> list[wire.Message]:
-        with wire.Wire(port).log_in(user="postgres", database=database) as client:
-            client.send(*script)
-            client.socket.shutdown(socket.SHUT_WR)
-            return replies.normal(client.read_to_end())
-
-    with Gate(cluster) as gate:
-        for name in ("a query", "a read, a write, a read", "several Syncs", "Flush", "a failed transaction", "COPY to the client"):
-            wanted = stay(cluster.primary.port, "direct", SHORT[name])
-            assert stay(gate.port, "through", SHORT[name]) == wanted, name
-
 
 def test_random_scripts_of_a_client_that_reads_slowly(cluster):
     """Its window is small, and it takes what comes a little at a time."""
