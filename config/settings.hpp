@@ -368,8 +368,8 @@ struct settings {
     causality causal_reads{};
     std::chrono::milliseconds causal_reads_poll{};
     std::chrono::milliseconds causal_reads_timeout{};
-    std::int64_t repair_bytes_max{};  ///< Zero: no repair.
-    int repair_memory_size{};         ///< Statements.
+    std::int64_t repair_bytes_max{};              ///< Zero: no repair.
+    int repair_memory_size{};                     ///< Statements.
     std::chrono::seconds repair_memory_expire{};  ///< Zero: never.
     std::chrono::milliseconds catalog_wait_timeout{};
 };

@@ -34,9 +34,10 @@ namespace pgtorii::core {
 /// A client's stay, from the accepted socket to the last link given back: one coroutine on its home
 /// worker.
 ///
-/// It works in *units*: a Query message, or an extended-protocol run up to its Sync. For each it
-/// decides a server (session_units.cpp), makes a link to it ready (session_links.cpp), sends the
-/// unit and passes replies on until the link owes nothing (session_forward.cpp). The way of a query
+/// It works in *units*: a Query message, or an extended-protocol run up to its Sync, which may come
+/// in segments (session_segments.cpp). For each it decides a server (session_units.cpp), makes a
+/// link to it ready (session_links.cpp), sends it and passes replies on until the link owes nothing
+/// (session_forward.cpp). The way of a query
 /// that needs nothing special has no nested coroutine, no allocation and no lock.
 ///
 /// Invariants:
@@ -127,8 +128,8 @@ private:
         // Valid while it is read.
         std::string_view name;            ///< Of the portal, or of what is closed.
         std::string_view statement_name;  ///< That a Bind or Describe names.
-        prepared_ptr statement;  ///< Null: not known here; the server will say so.
-        prepared_ptr conflict;   ///< Of a Parse: the statement that has its name already.
+        prepared_ptr statement;           ///< Null: not known here; the server will say so.
+        prepared_ptr conflict;            ///< Of a Parse: the statement that has its name already.
     };
 
     /// A portal of the client, and the server that has it.
@@ -400,30 +401,30 @@ private:
     session_settings settings_record_;
     prepared_statements prepared_;
     routing::session_tracker tracker_;
-    int transaction_node_ = -1;  // while there is a transaction: the node that has its writes
-    int state_node_ = -1;        // where has_server_state_ holds
-    bool reader_has_queried_ = false;    // in this transaction
+    int transaction_node_ = -1;        // while there is a transaction: the node that has its writes
+    int state_node_ = -1;              // where has_server_state_ holds
+    bool reader_has_queried_ = false;  // in this transaction
     bool transaction_is_fixed_ = false;  // a query of ours has run on the primary: see must_fix
-    bool has_server_state_ = false;  // something on the primary's link can't be rebuilt elsewhere
-    int balanced_node_ = -1;         // the session's load balance node
-    int reader_node_ = -1;           // the one for the statement at hand
+    bool has_server_state_ = false;    // something on the primary's link can't be rebuilt elsewhere
+    int balanced_node_ = -1;           // the session's load balance node
+    int reader_node_ = -1;             // the one for the statement at hand
     std::uint64_t avoided_epoch_ = 0;  // nodes found unreachable under this view
     std::vector<int> avoided_nodes_;
 
     // The unit at work.
     std::vector<unit_item> items_;
-    std::vector<prepared_ptr> unit_parses_;    // by ledger tag
-    std::vector<prepared_ptr> unit_executes_;  // by ledger tag
+    std::vector<prepared_ptr> unit_parses_;            // by ledger tag
+    std::vector<prepared_ptr> unit_executes_;          // by ledger tag
     std::unordered_map<std::string, portal> portals_;  // named ones
     portal unnamed_portal_;
     prepared_ptr judged_;  // the statement of the last item, and where it may go
     place judged_place_;
-    std::vector<prepared_ptr> unit_closes_;     // by ledger tag
+    std::vector<prepared_ptr> unit_closes_;         // by ledger tag
     std::unordered_set<std::string> closed_names_;  // that the unit being read closes
     std::unordered_map<std::string, prepared_ptr> new_statements_;  // that it makes
     std::vector<std::string> segment_names_;                        // of those, this segment's
     std::vector<std::string> unplaced_portals_;                     // that this segment opens
-    std::vector<prepared_ptr> needed_statements_;  // that the unit names in SQL
+    std::vector<prepared_ptr> needed_statements_;                   // that the unit names in SQL
     routing::query_facts_ptr question_;  // what the catalog was not known to say of the last time
     bool has_drawn_ = false;             // a load balance node, for this unit
     bool has_waited_ = false;            // for this unit's way: it takes what there is
@@ -446,10 +447,10 @@ private:
     bool unit_ended_transaction_ = false;
     bool touches_data_ = false;  // the transaction did something that is not proven read-only
     bool settings_changed_ = false;
-    bool is_open_ended_ = false;  // more of the client's stream belongs to this unit
-    bool is_routed_ = false;      // ... and is read and routed segment by segment
+    bool is_open_ended_ = false;        // more of the client's stream belongs to this unit
+    bool is_routed_ = false;            // ... and is read and routed segment by segment
     bool main_part_is_failed_ = false;  // by an error of ours: another part of the unit has failed
-    bool is_settling_ = false;    // a link answers what it owes; nothing more is sent to it
+    bool is_settling_ = false;          // a link answers what it owes; nothing more is sent to it
     bool segment_is_done_ = false;
     bool unit_failed_ = false;
     bool ready_is_held_ =
@@ -464,7 +465,7 @@ private:
     bool repair_tells_write_ = false;  // the standby said that it writes
     std::string repair_bytes_;         // the client's messages
     std::string held_replies_;         // what the standby has answered so far
-    std::string own_work_value_;  // first column of the last row of our own query
+    std::string own_work_value_;       // first column of the last row of our own query
     protocol::pg_error
         lost_error_;  // what a server said when it ended a link that the session can do without
 };

@@ -16,9 +16,9 @@ struct prepared_statement {
     std::uint64_t id =
         0;             ///< Never used twice in a session: tells two statements of one name apart.
     std::string name;  ///< The client's; empty: the unnamed statement.
-    std::string text;         ///< Of SQL: the PREPARE statement itself.
-    bool is_sql = false;      ///< Made by PREPARE.
-    bool is_cut = false;      ///< Too long to be kept: it is only where it was made.
+    std::string text;  ///< Of SQL: the PREPARE statement itself.
+    bool is_sql = false;  ///< Made by PREPARE.
+    bool is_cut = false;  ///< Too long to be kept: it is only where it was made.
     std::vector<std::uint32_t> parameter_types;
     routing::query_facts_ptr facts;
 };

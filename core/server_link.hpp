@@ -76,13 +76,13 @@ public:
         true;  ///< A message to the server was begun and not ended (or the login is not over).
     bool is_lost = false;     ///< The connection has failed: nothing more can be moved.
     bool is_spoiled = false;  ///< Something on it can't be reset: to be closed, not pooled.
-    bool in_shared_transaction = false;  ///< Joined the session's transaction as a reader.
+    bool in_shared_transaction = false;    ///< Joined the session's transaction as a reader.
     std::size_t transaction_settings = 0;  ///< So many SETs of that transaction were brought here.
     link_isolation isolation = link_isolation::unknown;  ///< Of the transactions to come here.
 
     std::uint64_t settings_version = 0;  ///< Of the session's record of settings, as brought here.
     std::unordered_map<std::string, std::uint64_t>
-        statements;  ///< Prepared here: client's name, statement id.
+        statements;                           ///< Prepared here: client's name, statement id.
     std::vector<std::string> names_to_close;  ///< Of those, what the session may have forgotten.
     std::uint32_t cancels_under_way =
         0;  ///< While not zero, nothing new is sent and it is not handed on.

@@ -1,5 +1,5 @@
-// Waiting for what a decision depends on: the catalog's answer, and standbys that have replayed what
-// a causal read must see (the head of ha/causal_board.hpp says how that is told).
+// Waiting for what a decision depends on: the catalog's answer, and standbys that have replayed
+// what a causal read must see (the head of ha/causal_board.hpp says how that is told).
 
 #include "core/client_session.hpp"
 
@@ -61,12 +61,12 @@ bool client_session::has_replayed(int node)
 /// A decision for the primary that may become another one when something else is known.
 bool client_session::must_wait(const route& way) const
 {
-    return !has_waited_ && (way.why.reason == reason::catalog_unknown ||
-                            way.why.reason == reason::not_replayed);
+    return !has_waited_ &&
+           (way.why.reason == reason::catalog_unknown || way.why.reason == reason::not_replayed);
 }
 
-/// Waits, bounded, for what the unit's way depends on, and routes it again. After that it takes what
-/// there is.
+/// Waits, bounded, for what the unit's way depends on, and routes it again. After that it takes
+/// what there is.
 task<client_session::route> client_session::wait_to_route(unit& what)
 {
     auto way = route_unit(what);

@@ -26,8 +26,8 @@ constexpr std::size_t whole_bytes_max = 32 * 1024;
 constexpr std::size_t error_bytes_min = 69;
 
 /// Replies whose body tells the session something. Rows and COPY data pass by.
-/// Replies that tell the client something of a statement's outcome: after them it can't be run again
-/// elsewhere without the client noticing. An error is judged on its own.
+/// Replies that tell the client something of a statement's outcome: after them it can't be run
+/// again elsewhere without the client noticing. An error is judged on its own.
 constexpr bool ends_hold(char type)
 {
     switch (type) {
@@ -373,8 +373,7 @@ bool client_session::on_ready(server_link& link, char status)
         transaction_is_fixed_ = false;
         reader_has_queried_ = false;
         for (const auto& each : links_) {
-            if (each->in_shared_transaction && each.get() != &link)
-                leave_shared_transaction(*each);
+            if (each->in_shared_transaction && each.get() != &link) leave_shared_transaction(*each);
         }
     }
     return true;
@@ -432,9 +431,7 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
     case statement_kind::listen:
     case statement_kind::load: makes_state = true; break;
     case statement_kind::prepare: note_prepared(link, facts.name, text); break;
-    case statement_kind::deallocate:
-        forget_statements(link, facts.name);
-        break;
+    case statement_kind::deallocate: forget_statements(link, facts.name); break;
     default: break;
     }
     if (facts.change == routing::setting_change::discard_all) {

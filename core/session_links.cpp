@@ -352,10 +352,10 @@ bool client_session::must_fix_transaction() const
 {
     if (status() != 'T' || transaction_is_fixed_ || !facts_) return false;
     const auto& first = facts_->first();
-    const bool changes_it = first.kind == routing::statement_kind::set_transaction ||
-                            first.kind == routing::statement_kind::begin ||
-                            (first.kind == routing::statement_kind::set &&
-                             first.name.starts_with("transaction_"));
+    const bool changes_it =
+        first.kind == routing::statement_kind::set_transaction ||
+        first.kind == routing::statement_kind::begin ||
+        (first.kind == routing::statement_kind::set && first.name.starts_with("transaction_"));
     return changes_it && reader_has_queried_;
 }
 
@@ -423,8 +423,8 @@ task<bool> client_session::fail_transaction()
     co_return primary->transport.is_open() && !primary->is_spoiled && primary->status == 'E';
 }
 
-/// The transaction has ended on the primary; a reader's part ends without anybody waiting for it. It
-/// is rolled back in any case: what was set in it and has been committed is brought there again.
+/// The transaction has ended on the primary; a reader's part ends without anybody waiting for it.
+/// It is rolled back in any case: what was set in it and has been committed is brought there again.
 void client_session::leave_shared_transaction(server_link& link)
 {
     link.in_shared_transaction = false;

@@ -27,8 +27,8 @@ void clear(std::string& copy)
 
 }  // namespace
 
-/// Keeps the messages of a read that goes to a standby by itself: one autocommit Query, or a unit of
-/// one Execute. Inside a transaction it can't be run again elsewhere.
+/// Keeps the messages of a read that goes to a standby by itself: one autocommit Query, or a unit
+/// of one Execute. Inside a transaction it can't be run again elsewhere.
 void client_session::keep_for_repair(const server_link& link, const unit& what,
                                      std::span<const std::byte> bytes)
 {
@@ -134,8 +134,8 @@ void client_session::forget_repair()
 std::string_view client_session::text_of_repaired() const
 {
     if (is_query_unit_) {
-        const std::string_view body = std::string_view{repair_bytes_}.substr(
-            protocol::frame_header::size);
+        const std::string_view body =
+            std::string_view{repair_bytes_}.substr(protocol::frame_header::size);
         return body.substr(0, body.find('\0'));
     }
     const auto executed = std::ranges::find(items_, 'E', &unit_item::type);

@@ -1,10 +1,11 @@
-// Extended units: their messages, the portals they open, and which server serves which part of them.
+// Extended units: their messages, the portals they open, and which server serves which part of
+// them.
 //
 // A unit is read in *segments*: up to its Sync, to a Flush, or to the first message that another
 // server has to serve. A segment goes to a standby only when every statement in it may; from the
-// first one that goes to the primary on, the rest of the unit goes there too, but for portals that a
-// standby has. Before a unit changes servers everything that the first one owes has come, without an
-// error; after an error nothing more of the unit reaches any server.
+// first one that goes to the primary on, the rest of the unit goes there too, but for portals that
+// a standby has. Before a unit changes servers everything that the first one owes has come, without
+// an error; after an error nothing more of the unit reaches any server.
 
 #include "core/client_session.hpp"
 
@@ -138,8 +139,8 @@ client_session::unit_item client_session::read_item(protocol::frame_header heade
         break;
     case 'D':
     case 'C':
-        if (const auto named = header.type == 'D' ? protocol::read_describe(body)
-                                                  : protocol::read_close(body)) {
+        if (const auto named =
+                header.type == 'D' ? protocol::read_describe(body) : protocol::read_close(body)) {
             take_portal(named->name);
             item.names_portal = named->kind == 'P';
             if (!item.names_portal) {
@@ -239,8 +240,8 @@ client_session::place client_session::place_of(const prepared_ptr& statement)
     auto why = facts ? judge(facts, statement->text, true)
                      : routing::decision{target::primary, reason::prepared_unknown};
     judged_ = statement;
-    judged_place_ = {.what = why.target == target::balanced ? place::kind::balanced
-                                                            : place::kind::main,
+    judged_place_ = {.what =
+                         why.target == target::balanced ? place::kind::balanced : place::kind::main,
                      .why = why};
     return judged_place_;
 }
@@ -248,8 +249,7 @@ client_session::place client_session::place_of(const prepared_ptr& statement)
 /// Where one message of a unit has to be served.
 client_session::place client_session::place_of(const unit_item& item)
 {
-    const place main{.what = place::kind::main,
-                     .why = {target::primary, reason::statement_kind}};
+    const place main{.what = place::kind::main, .why = {target::primary, reason::statement_kind}};
     switch (item.type) {
     case 'H': return {};
     case 'S':
@@ -363,8 +363,8 @@ void client_session::need_statements_of_query()
         need_statement(each);
 }
 
-/// The next segment of a unit whose first one was sent, as far as it is there; reads from the client
-/// when that is needed. After an error everything up to the Sync is dropped.
+/// The next segment of a unit whose first one was sent, as far as it is there; reads from the
+/// client when that is needed. After an error everything up to the Sync is dropped.
 client_session::unit client_session::next_segment(const server_link& link)
 {
     for (;;) {

@@ -105,8 +105,8 @@ void client_session::send_unit(server_link& link, const unit& what)
         place_portals(link.node());
         send_extended(link, bytes);
         // On the primary the rest can flow as it comes, but for what belongs to portals elsewhere.
-        is_routed_ = is_open_ended_ && what.is_whole &&
-                     (link.node() != main_node() || has_portal_away());
+        is_routed_ =
+            is_open_ended_ && what.is_whole && (link.node() != main_node() || has_portal_away());
     }
     input_.consume(bytes.size());
 }
@@ -151,7 +151,8 @@ void client_session::send_query(server_link& link, const unit& what,
 }
 
 /// A Query that came inside an extended unit: `bytes` hold what is there of it.
-void client_session::note_query_within(server_link& link, std::span<const std::byte> bytes, bool is_whole)
+void client_session::note_query_within(server_link& link, std::span<const std::byte> bytes,
+                                       bool is_whole)
 {
     const std::string_view body{reinterpret_cast<const char*>(bytes.data()) + 5, bytes.size() - 5};
     if (is_whole) {
@@ -194,8 +195,8 @@ void client_session::forget_answered(const server_link& link)
 {
     constexpr std::size_t note_count_max = 1024;
     if (unit_executes_.size() + unit_closes_.size() + unit_parses_.size() < note_count_max) return;
-    const bool is_settled = std::ranges::all_of(
-        links_, [](const auto& each) { return each->ledger.is_settled(); });
+    const bool is_settled =
+        std::ranges::all_of(links_, [](const auto& each) { return each->ledger.is_settled(); });
     if (!is_settled || !link.ledger.is_settled()) return;
     unit_executes_.clear();
     unit_closes_.clear();
@@ -274,8 +275,8 @@ void client_session::close_stale_names(server_link& link)
     link.ledger.expect(protocol::expected_kind::sync, own_tag, true);
 }
 
-/// The session has forgotten a name: links that still have a statement under it close that when they
-/// are used next.
+/// The session has forgotten a name: links that still have a statement under it close that when
+/// they are used next.
 void client_session::close_everywhere(const std::string& name)
 {
     for (const auto& link : links_) {
@@ -461,13 +462,12 @@ std::optional<protocol::pg_error> client_session::answer_command(protocol::messa
                            statement.kind == statement_kind::pgpool_reset;
     if (is_change && !own_settings_) own_settings_ = std::make_unique<own_settings>();
     config::session_changes none;
-    const local_commands::question asked{
-        .statement = statement,
-        .settings = *settings_,
-        .configured = *home_.settings,
-        .changes = own_settings_ ? own_settings_->changes : none,
-        .view = home_.view,
-        .balanced_node = balanced_node_};
+    const local_commands::question asked{.statement = statement,
+                                         .settings = *settings_,
+                                         .configured = *home_.settings,
+                                         .changes = own_settings_ ? own_settings_->changes : none,
+                                         .view = home_.view,
+                                         .balanced_node = balanced_node_};
     auto refused = home_.services.commands.answer(asked, out);
     if (!is_change) return refused;
     if (own_settings_->changes.empty()) {

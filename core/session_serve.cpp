@@ -141,9 +141,9 @@ bool client_session::may_take_segment(const server_link& link) const
            link.ledger.size() < ledger_size_max;
 }
 
-/// Serves the next segment of the unit at work, when it is there (segment_is_done_ tells). Gives the
-/// link that serves the unit now; null: the rest of the unit is not served, and the client has been
-/// told.
+/// Serves the next segment of the unit at work, when it is there (segment_is_done_ tells). Gives
+/// the link that serves the unit now; null: the rest of the unit is not served, and the client has
+/// been told.
 task<server_link*> client_session::serve_segment(server_link& link)
 {
     segment_is_done_ = false;
@@ -226,8 +226,8 @@ void client_session::drop_unended_parts()
     close_portals();
 }
 
-/// A unit's rest can't be served. The client has its error; what was done of the unit is undone, and
-/// the rest up to the Sync is dropped.
+/// A unit's rest can't be served. The client has its error; what was done of the unit is undone,
+/// and the rest up to the Sync is dropped.
 void client_session::abandon_unit()
 {
     unit_failed_ = true;
@@ -354,8 +354,7 @@ bool client_session::lose_link(server_link& link)
     if (told.message.empty()) home_.services.report_trouble(node);
     // With a transaction lost under it, a client that goes on regardless would run its rest outside
     // of one.
-    const bool ends_session =
-        is_exclusive_ || (is_main && (has_server_state_ || status() != 'I'));
+    const bool ends_session = is_exclusive_ || (is_main && (has_server_state_ || status() != 'I'));
     drop_link(link);
     if (is_cut) return false;  // in the middle of a message nothing else can be said
     if (told.message.empty()) {

@@ -1,5 +1,5 @@
-// Prepared statements of SQL: PREPARE makes one that any server can be brought to, so that EXECUTE is
-// routed as what it runs.
+// Prepared statements of SQL: PREPARE makes one that any server can be brought to, so that EXECUTE
+// is routed as what it runs.
 
 #include "core/client_session.hpp"
 
@@ -10,8 +10,8 @@
 
 namespace pgtorii::core {
 
-using runtime::task;
 using routing::statement_kind;
+using runtime::task;
 
 /// A server has run PREPARE.
 void client_session::note_prepared(server_link& link, const std::string& name,
@@ -99,8 +99,8 @@ bool client_session::names_statements(const unit_item& item)
            !first.executed.empty();
 }
 
-/// Prepares what an item names in SQL on a link that lacks it, just before the item: its own message
-/// in the same unit, so that nothing has to be waited for. An error of it is the client's.
+/// Prepares what an item names in SQL on a link that lacks it, just before the item: its own
+/// message in the same unit, so that nothing has to be waited for. An error of it is the client's.
 void client_session::bring_named(server_link& link, const unit_item& item)
 {
     if (!names_statements(item)) return;

@@ -111,8 +111,7 @@ client_session::unit client_session::next_extended()
             std::string_view{"PBDECHSF"}.find(header->type) != std::string_view::npos;
         if (!is_extended) {
             scanned_bytes_ = 0;
-            return {
-                .what = unit::kind::extended, .bytes = at, .is_whole = false, .has_end = false};
+            return {.what = unit::kind::extended, .bytes = at, .is_whole = false, .has_end = false};
         }
         if (present.size() - at < header->total()) break;
         at += header->total();
@@ -140,7 +139,8 @@ const routing::query_facts_ptr& client_session::analyze(std::string_view sql)
     return facts_;
 }
 
-// Where it goes ------------------------------------------------------------------------------------
+// Where it goes
+// ------------------------------------------------------------------------------------
 
 /// A node that reads may go to, as far as the view and this session know.
 bool client_session::is_fit(int node) const
@@ -150,8 +150,8 @@ bool client_session::is_fit(int node) const
            std::ranges::find(avoided_nodes_, node) == avoided_nodes_.end();
 }
 
-/// The session's load balance node: drawn when it begins, when the last one is not fit any more, and
-/// for each statement outside of transactions under statement_level_load_balance (routing.md,
+/// The session's load balance node: drawn when it begins, when the last one is not fit any more,
+/// and for each statement outside of transactions under statement_level_load_balance (routing.md,
 /// section 6).
 void client_session::choose_balanced_node()
 {
@@ -167,7 +167,8 @@ void client_session::choose_balanced_node()
         const auto* const wish = rules()->redirect(user_, database_, startup_application_name_);
         balanced_node_ = routing::choose_node(*home_.view, wish, draw());
     }
-    if (!settings_->prefer_lower_delay_standby || status() != 'I' || !is_fit(balanced_node_)) return;
+    if (!settings_->prefer_lower_delay_standby || status() != 'I' || !is_fit(balanced_node_))
+        return;
     const auto& node = home_.view->nodes[static_cast<std::size_t>(balanced_node_)];
     if (node.id == home_.view->primary || !rules()->is_late(node)) return;
     const int nearer = routing::choose_least_delayed(*home_.view, *rules(), draw());
@@ -205,16 +206,16 @@ bool client_session::is_balancing_query(const routing::query_facts& facts) const
     }
 }
 
-/// What the catalog says for a decision about `facts`. Null: not known (question_ is what is missing
-/// then), or not needed.
+/// What the catalog says for a decision about `facts`. Null: not known (question_ is what is
+/// missing then), or not needed.
 const routing::catalog_facts* client_session::catalog_of(const routing::query_facts_ptr& facts,
                                                          const routing::query_facts_ptr& prepared)
 {
     question_ = nullptr;
     if (!is_balancing_query(*facts)) return nullptr;
     const auto kind = facts->first().kind;
-    const bool is_name = kind == routing::statement_kind::execute ||
-                         kind == routing::statement_kind::deallocate;
+    const bool is_name =
+        kind == routing::statement_kind::execute || kind == routing::statement_kind::deallocate;
     if (is_name && !prepared) return nullptr;
     auto content = routing::content_of(is_name ? prepared : facts);
     if (!content || !pool_) return nullptr;
@@ -230,8 +231,7 @@ routing::session_traits client_session::traits_for(const routing::query_facts_pt
 {
     choose_reader();
     auto known = tracker_.traits();
-    known.session_pinned =
-        known.session_pinned || !settings_record_.is_certain() || is_exclusive_;
+    known.session_pinned = known.session_pinned || !settings_record_.is_certain() || is_exclusive_;
     known.is_extended = is_extended;
     known.prepared = prepared.get();
     known.catalog = catalog_of(facts, prepared);

@@ -12,7 +12,8 @@ namespace pgtorii::routing {
 struct catalog_facts {
     /// A function, operator or cast of the text, or of a view that it reads, is VOLATILE.
     bool calls_volatile_function = false;
-    /// A relation that the text names is in pg_catalog (not through views: routing.md, section 4.2).
+    /// A relation that the text names is in pg_catalog (not through views: routing.md,
+    /// section 4.2).
     bool reads_system_catalog = false;
     /// A name resolves to a temporary table of somebody's.
     bool reads_temporary_table = false;

@@ -27,8 +27,7 @@ public:
     void remember(std::uint64_t fingerprint, clock::time_point now, std::chrono::seconds life_time,
                   std::size_t count_max)
     {
-        const auto until =
-            life_time.count() > 0 ? now + life_time : clock::time_point::max();
+        const auto until = life_time.count() > 0 ? now + life_time : clock::time_point::max();
         if (count_max == 0) return;
         const auto [place, is_new] = expiry_.insert_or_assign(fingerprint, until);
         if (is_new) order_.push_back(fingerprint);
