@@ -125,9 +125,9 @@ private:
                                        ///< (B, E): zero is unnamed.
         bool names_portal = false;
         bool is_lost_portal = false;  ///< The unnamed portal, which is not open.
-        // Valid while it is read.
-        std::string_view name;            ///< Of the portal, or of what is closed.
-        std::string_view statement_name;  ///< That a Bind or Describe names.
+        /// Valid while it is read.
+        std::string_view name;  ///< Of the portal, or of what is closed.
+        std::string unknown_name;  ///< That a Bind or Describe names, when there is no statement.
         prepared_ptr statement;           ///< Null: not known here; the server will say so.
         prepared_ptr conflict;            ///< Of a Parse: the statement that has its name already.
     };
@@ -288,7 +288,7 @@ private:
                          std::span<const std::byte> bytes);
     void pass(std::span<const std::byte> bytes);
     void release_held();
-    void repair_after_loss(server_link& link);
+    bool repair_after_loss(server_link& link);
     std::string_view text_of_repaired() const;
     void forget_repair();
     bool is_repaired_by(std::string_view sqlstate);
@@ -440,6 +440,7 @@ private:
     std::size_t drained_bytes_ = 0;  // read from links since the client has gone
     std::size_t discard_bytes_ = 0;  // of a client's message that nobody serves
     bool unit_has_end_ = true;       // the segment at hand is all of its unit
+    int unit_main_ = -1;             // the main node when the unit began
     int unit_node_ = -1;             // that serves the present segment
     bool is_in_unit_ = false;
     bool is_query_unit_ = false;

@@ -428,6 +428,11 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
         settings_record_.rolled_back();
         unit_ended_transaction_ = true;
         break;
+    case statement_kind::rollback_to_savepoint:
+    case statement_kind::cursor:
+        // Portals may be gone there: what isn't known is the primary's, and may be anything.
+        forget_portals(link.node());
+        break;
     case statement_kind::listen:
     case statement_kind::load: makes_state = true; break;
     case statement_kind::prepare: note_prepared(link, facts.name, text); break;
@@ -478,7 +483,10 @@ bool client_session::forward_client(server_link& link)
             continue;
         }
         if (protocol::check_client_header(*header) || header->type == 'p') {
-            send_fatal({.sqlstate = "08P01", .message = "invalid frontend message type or length"});
+            if (!is_message_under_way()) {
+                send_fatal(
+                    {.sqlstate = "08P01", .message = "invalid frontend message type or length"});
+            }
             is_ending_ = true;
             break;
         }

@@ -33,7 +33,9 @@ server_link* client_session::link_to(int node)
 int client_session::main_node() const
 {
     if (is_exclusive_) return links_.empty() ? -1 : links_.front()->node();
-    return status() == 'I' ? home_.view->primary : transaction_node_;
+    if (status() != 'I') return transaction_node_;
+    // A unit keeps the primary that it began with.
+    return is_in_unit_ && unit_main_ >= 0 ? unit_main_ : home_.view->primary;
 }
 
 server_link* client_session::primary_link()

@@ -78,15 +78,16 @@ bool client_session::is_repaired_by(std::string_view sqlstate)
     return repair_tells_write_ || sqlstate == "40001";
 }
 
-/// The link was lost before it had answered anything that the client has seen.
-void client_session::repair_after_loss(server_link& link)
+/// The link was lost before it had answered anything that the client has seen: to a server that is
+/// down, or after its refusal. Where only this connection has ended, the statement itself may be the
+/// cause, or somebody's wish. True: the unit is to be run again, and the link is gone.
+bool client_session::repair_after_loss(server_link& link)
 {
-    if (repair_ != repair::possible && repair_ != repair::due) return;
+    const bool is_down = repair_ == repair::possible && is_dead(link);
+    if (!is_down && repair_ != repair::due) return false;
     repair_ = repair::due;
-    const int node = link.node();
-    const bool has_said_why = !lost_error_.message.empty();
     drop_link(link);
-    if (!has_said_why) avoid(node);
+    return true;
 }
 
 /// Runs the unit again on the primary. Null: that can't be, and the client has been told.

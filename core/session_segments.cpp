@@ -35,8 +35,6 @@ client_session::portal* client_session::find_portal(std::string_view name)
 void client_session::open_portal(std::string_view name, prepared_ptr statement)
 {
     auto& opened = name.empty() ? unnamed_portal_ : portals_[std::string{name}];
-    // A named portal that is there already stays: the server refuses another one of its name.
-    if (opened.is_open && !name.empty()) return;
     opened.statement = std::move(statement);
     opened.node = portal_unplaced;
     opened.is_open = true;
@@ -134,7 +132,7 @@ client_session::unit_item client_session::read_item(protocol::frame_header heade
         if (const auto bind = protocol::read_bind(body)) {
             take_portal(bind->portal);
             item.statement = statement_named(bind->statement);
-            item.statement_name = bind->statement;
+            if (!item.statement) item.unknown_name = bind->statement;
         }
         break;
     case 'D':
@@ -145,7 +143,7 @@ client_session::unit_item client_session::read_item(protocol::frame_header heade
             item.names_portal = named->kind == 'P';
             if (!item.names_portal) {
                 item.statement = statement_named(named->name);
-                item.statement_name = named->name;
+                if (!item.statement) item.unknown_name = named->name;
             }
         }
         break;
@@ -267,7 +265,13 @@ client_session::place client_session::place_of(const unit_item& item)
         return place_of(item.statement);
     }
     const auto* const opened = find_portal(item.name);
-    if (item.type == 'B' && (!opened || item.name.empty())) return place_of(item.statement);
+    if (item.type == 'B') {
+        // A name that is taken: a server that has the portal refuses another one.
+        const auto own = place_of(item.statement);
+        const bool is_taken =
+            opened && !item.name.empty() && opened->node != portal_unplaced;
+        if (!is_taken || own.what != place::kind::balanced) return own;
+    }
     if (!opened) return main;
     if (opened->node == portal_unplaced) return {};
     return {.what = place::kind::at_node,

@@ -92,6 +92,7 @@ void client_session::send_unit(server_link& link, const unit& what)
 {
     const auto bytes = input_.bytes().first(what.bytes);
     if (!is_in_unit_) {
+        unit_main_ = main_node();
         begin_unit();
         keep_for_repair(link, what, bytes);
     }
@@ -249,7 +250,7 @@ std::optional<std::string> client_session::stale_name(const server_link& link,
         name = item.statement->name;
     } else if (item.type == 'B' || (item.type == 'D' && !item.names_portal)) {
         if (item.statement) return std::nullopt;
-        name = item.statement_name;
+        name = item.unknown_name;
     } else {
         return std::nullopt;
     }

@@ -83,12 +83,11 @@ task<> client_session::serve()
             is_lost = !pump(*link);
             const bool is_answered = link->ledger.is_idle() && !is_open_ended_;
             if (is_lost || is_over() || is_answered) {
-                if (is_lost) repair_after_loss(*link);
+                if (is_lost && repair_after_loss(*link)) is_lost = false;
                 if (repair_ != repair::due || is_over()) break;
                 auto* const other = co_await run_repair(what);
                 if (!other) break;
                 link = other;
-                is_lost = false;
                 continue;
             }
             if (is_routed_ && may_take_segment(*link)) {
@@ -138,7 +137,7 @@ task<> client_session::serve()
 bool client_session::may_take_segment(const server_link& link) const
 {
     return output_.is_empty() && link.output.size() < output_bytes_max &&
-           link.ledger.size() < ledger_size_max;
+           link.ledger.size() < ledger_size_max && link.skip_bytes == 0;
 }
 
 /// Serves the next segment of the unit at work, when it is there (segment_is_done_ tells). Gives
@@ -156,6 +155,10 @@ task<server_link*> client_session::serve_segment(server_link& link)
     }
     auto way = route_extended(more);
     if (must_wait(way)) {
+        // Nothing may be told to the client, whatever comes of the wait, before what it has asked.
+        const bool is_settled = co_await settle(link);
+        segment_is_done_ = !is_settled || link.ledger.is_skipping();
+        if (segment_is_done_) co_return &link;
         way = co_await wait_to_route(more);
         if (is_over()) co_return &link;
         if (cancel_is_requested_) {
@@ -167,7 +170,8 @@ task<server_link*> client_session::serve_segment(server_link& link)
     if (settings_->log_client_messages) log_client_messages(input_.bytes().first(more.bytes));
     auto* there = &link;
     // After an error only its Sync is left of the unit, and that is this server's.
-    if (link.ledger.is_skipping()) way.node = link.node();
+    // So is whatever comes while it takes COPY data.
+    if (link.ledger.is_skipping() || link.ledger.is_copying_in()) way.node = link.node();
     if (way.node != link.node()) {
         const bool is_settled = co_await settle(link);
         // After an error the segment is dropped with the rest.
@@ -347,6 +351,8 @@ bool client_session::on_idle_events()
 bool client_session::lose_link(server_link& link)
 {
     const bool is_main = &link == primary_link();
+    // Its last statement may have been committed: the session's reads have to see it.
+    if (is_main && std::exchange(touches_data_, false)) note_touched();
     const bool is_cut = link.skip_bytes > 0 && link.skip_is_forwarded;
     const bool was_joined = link.in_shared_transaction && !is_main;
     const int node = link.node();

@@ -129,6 +129,7 @@ bool equals_ignoring_case(std::string_view left, std::string_view right)
 
 text_outline outline(std::string_view sql, const analyze_limits& limits)
 {
+    constexpr std::uint64_t semicolon_weight = 5;  // what one more statement costs the parser
     text_outline found;
     lexer tokens(sql.substr(0, limits.scan_bytes_max));
     height_estimate height;
@@ -145,7 +146,7 @@ text_outline outline(std::string_view sql, const analyze_limits& limits)
         }
         if (count >= limits.scan_tokens_max) break;
         const bool is_semicolon = now.kind == token_kind::punctuation && now.text == ";";
-        ++count;
+        count += is_semicolon ? semicolon_weight : 1;
         // Inside brackets a semicolon ends nothing (CREATE RULE ... DO (a; b)); counting it is on
         // the safe side.
         if (is_semicolon) {

@@ -8,10 +8,11 @@ namespace pgtorii::routing {
 /// Bounds of what is given to libpg_query. It recurses once for each level of the tree, without a
 /// limit of its own: a chain of 100,000 operators ends the process. Measured with libpg_query
 /// 15-4.0: the worst shape takes 0.4 KiB of stack a level, so `height_max` keeps it within 256 KiB;
-/// a token costs up to 0.8 us, so `tokens_max` bounds the stall.
+/// a token costs up to 0.8 us and a statement of a text 4 us, so `tokens_max` keeps the stall below
+/// 5 ms; a semicolon counts as five tokens.
 struct analyze_limits {
     std::uint32_t bytes_max = 256 * 1024;
-    std::uint32_t tokens_max = 10'000;
+    std::uint32_t tokens_max = 6'000;
     std::uint32_t height_max = 500;
     // Texts that are too long for the parser are still scanned for where statements end, up to
     // here.

@@ -141,8 +141,8 @@ TEST_CASE("Wide texts are within bounds")
     };
     for (const auto& wide : wide_shapes) {
         INFO(wide.before << wide.unit);
-        CHECK(outline(wide.text(1'000), {}).is_bounded);
-        CHECK(analyze(wide.text(1'000), {})->is_parsed);
+        CHECK(outline(wide.text(700), {}).is_bounded);
+        CHECK(analyze(wide.text(700), {})->is_parsed);
     }
     SECTION("up to the tokens")
     {
