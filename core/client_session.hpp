@@ -126,10 +126,10 @@ private:
         bool names_portal = false;
         bool is_lost_portal = false;  ///< The unnamed portal, which is not open.
         /// Valid while it is read.
-        std::string_view name;  ///< Of the portal, or of what is closed.
+        std::string_view name;     ///< Of the portal, or of what is closed.
         std::string unknown_name;  ///< That a Bind or Describe names, when there is no statement.
-        prepared_ptr statement;           ///< Null: not known here; the server will say so.
-        prepared_ptr conflict;            ///< Of a Parse: the statement that has its name already.
+        prepared_ptr statement;    ///< Null: not known here; the server will say so.
+        prepared_ptr conflict;     ///< Of a Parse: the statement that has its name already.
     };
 
     /// A portal of the client, and the server that has it.
@@ -189,6 +189,7 @@ private:
     bool must_answer_locally(const route& way) const;
     runtime::task<route> wait_to_route(unit& what);
     runtime::task<bool> settle(server_link& link);
+    void ask_for_replies(server_link& link);
     void abandon_unit();
     void drop_unended_parts();
     bool on_idle_events();
@@ -204,7 +205,7 @@ private:
     // session_units.cpp, session_segments.cpp, session_sending.cpp, session_log.cpp
     unit next_unit();
     unit next_extended();
-    unit next_segment(const server_link& link);
+    unit next_segment(server_link& link);
     unit_item read_item(protocol::frame_header header, std::size_t at);
     unit_item read_item_head(protocol::frame_header header);
     void apply_item(const unit_item& item);
@@ -452,6 +453,7 @@ private:
     bool is_routed_ = false;            // ... and is read and routed segment by segment
     bool main_part_is_failed_ = false;  // by an error of ours: another part of the unit has failed
     bool is_settling_ = false;          // a link answers what it owes; nothing more is sent to it
+    bool replies_are_asked_for_ = false;  // since something was sent of the unit
     bool segment_is_done_ = false;
     bool unit_failed_ = false;
     bool ready_is_held_ =

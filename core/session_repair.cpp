@@ -79,8 +79,8 @@ bool client_session::is_repaired_by(std::string_view sqlstate)
 }
 
 /// The link was lost before it had answered anything that the client has seen: to a server that is
-/// down, or after its refusal. Where only this connection has ended, the statement itself may be the
-/// cause, or somebody's wish. True: the unit is to be run again, and the link is gone.
+/// down, or after its refusal. Where only this connection has ended, the statement itself may be
+/// the cause, or somebody's wish. True: the unit is to be run again, and the link is gone.
 bool client_session::repair_after_loss(server_link& link)
 {
     const bool is_down = repair_ == repair::possible && is_dead(link);

@@ -268,8 +268,7 @@ client_session::place client_session::place_of(const unit_item& item)
     if (item.type == 'B') {
         // A name that is taken: a server that has the portal refuses another one.
         const auto own = place_of(item.statement);
-        const bool is_taken =
-            opened && !item.name.empty() && opened->node != portal_unplaced;
+        const bool is_taken = opened && !item.name.empty() && opened->node != portal_unplaced;
         if (!is_taken || own.what != place::kind::balanced) return own;
     }
     if (!opened) return main;
@@ -369,7 +368,7 @@ void client_session::need_statements_of_query()
 
 /// The next segment of a unit whose first one was sent, as far as it is there; reads from the
 /// client when that is needed. After an error everything up to the Sync is dropped.
-client_session::unit client_session::next_segment(const server_link& link)
+client_session::unit client_session::next_segment(server_link& link)
 {
     for (;;) {
         const auto present = input_.bytes();
@@ -390,8 +389,13 @@ client_session::unit client_session::next_segment(const server_link& link)
             if (header->type == 'X') return {.what = unit::kind::terminate};
             const bool is_copy_rest =
                 header->type == 'd' || header->type == 'c' || header->type == 'f';
-            // Data that was sent before the server has asked for it waits for that.
-            if (is_copy_rest && !link.ledger.is_skipping() && !link.ledger.is_settled()) return {};
+            // Data that was sent before the server has asked for it waits for that. A standby never
+            // asks.
+            const bool may_copy = link.node() == main_node() && !link.ledger.is_skipping();
+            if (is_copy_rest && may_copy && !link.ledger.is_settled()) {
+                ask_for_replies(link);
+                return {};
+            }
             if (is_copy_rest || (link.ledger.is_skipping() && header->type != 'S')) {
                 discard_bytes_ = header->total();
                 scanned_bytes_ = 0;

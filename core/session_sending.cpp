@@ -99,6 +99,7 @@ void client_session::send_unit(server_link& link, const unit& what)
     if (!link.names_to_close.empty() && link.ledger.is_idle())
         close_forgotten(link, what.what != unit::kind::extended);
     is_in_unit_ = true;
+    replies_are_asked_for_ = false;
     unit_node_ = link.node();
     if (what.what == unit::kind::query) {
         send_query(link, what, bytes);
@@ -317,6 +318,14 @@ void client_session::prepare_place(server_link& link, const unit_item& item)
         link.ledger.expect(protocol::expected_kind::close, own_tag, true);
     } else if (const auto name = stale_name(link, item)) {
         close_on_link(link, *name);
+    } else if (item.conflict && status() == 'E') {
+        // A failed transaction lets nothing be prepared but its end. That takes the name as well,
+        // for a server to refuse another one; nobody will run it.
+        prepared_statement taken = *item.conflict;
+        taken.text = "ROLLBACK";
+        taken.parameter_types.clear();
+        taken.id = unknown_statement;
+        bring_statement(link, taken);
     } else {
         bring_statement(link, *item_statement(item));
     }

@@ -194,14 +194,21 @@ task<server_link*> client_session::serve_segment(server_link& link)
     co_return there;
 }
 
+/// A server keeps its replies until a Sync or a Flush.
+void client_session::ask_for_replies(server_link& link)
+{
+    if (std::exchange(replies_are_asked_for_, true)) return;
+    home_.replies.flush();
+    write_link(link, home_.replies.bytes());
+    home_.replies.clear();
+}
+
 /// Waits until a link has answered all that was sent of a unit that goes on elsewhere. False: it is
 /// lost, or the session is over.
 task<bool> client_session::settle(server_link& link)
 {
     if (link.ledger.is_settled()) co_return true;
-    home_.replies.flush();
-    write_link(link, home_.replies.bytes());
-    home_.replies.clear();
+    ask_for_replies(link);
     is_settling_ = true;
     bool goes_on = true;
     for (;;) {

@@ -13,6 +13,18 @@ namespace pgtorii::core {
 using routing::statement_kind;
 using runtime::task;
 
+namespace {
+
+/// Statements whose `name` is that of a prepared one, which their server must know before: also a
+/// second PREPARE, which a server that has the first refuses.
+bool names_one(statement_kind kind)
+{
+    return kind == statement_kind::execute || kind == statement_kind::prepare ||
+           kind == statement_kind::deallocate;
+}
+
+}  // namespace
+
 /// A server has run PREPARE.
 void client_session::note_prepared(server_link& link, const std::string& name,
                                    std::string_view text)
@@ -62,16 +74,12 @@ routing::query_facts_ptr client_session::prepared_facts(const routing::query_fac
 /// The unit at hand names this statement's own statement in SQL: its link must have it before.
 void client_session::need_statement(const routing::statement_facts& facts)
 {
-    if (facts.kind != statement_kind::execute && facts.kind != statement_kind::prepare &&
-        facts.executed.empty())
-        return;
+    if (!names_one(facts.kind) && facts.executed.empty()) return;
     const auto add = [this](const std::string& name) {
         if (auto made = prepared_.find(name); made && !made->is_cut)
             needed_statements_.push_back(std::move(made));
     };
-    // A second PREPARE of a name is refused by a server that has the first.
-    if (facts.kind == statement_kind::execute || facts.kind == statement_kind::prepare)
-        add(facts.name);
+    if (names_one(facts.kind)) add(facts.name);
     for (const auto& name : facts.executed) add(name);
 }
 
@@ -95,8 +103,7 @@ bool client_session::names_statements(const unit_item& item)
     if (item.statement->is_sql) return true;
     if (!item.statement->facts) return false;
     const auto& first = item.statement->facts->first();
-    return first.kind == statement_kind::execute || first.kind == statement_kind::prepare ||
-           !first.executed.empty();
+    return names_one(first.kind) || !first.executed.empty();
 }
 
 /// Prepares what an item names in SQL on a link that lacks it, just before the item: its own

@@ -109,6 +109,10 @@ client_session::unit client_session::next_extended()
             break;  // found again, and told, when its turn comes
         const bool is_extended =
             std::string_view{"PBDECHSF"}.find(header->type) != std::string_view::npos;
+        // A Query inside a unit is looked at as a whole.
+        const bool is_coming = header->type == 'Q' && at == 0 && present.size() < header->total() &&
+                               header->total() <= whole_bytes();
+        if (is_coming) break;
         if (!is_extended) {
             scanned_bytes_ = 0;
             return {.what = unit::kind::extended, .bytes = at, .is_whole = false, .has_end = false};
