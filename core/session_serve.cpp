@@ -357,7 +357,9 @@ bool client_session::on_idle_events()
 /// The link at work is gone. Tells the client what that means; false: the session is over.
 bool client_session::lose_link(server_link& link)
 {
-    const bool is_main = &link == primary_link();
+    // By what it was when the unit began: the view may know already that it is down.
+    const int main = status() == 'I' ? unit_main_ : transaction_node_;
+    const bool is_main = is_exclusive_ || link.node() == main;
     // Its last statement may have been committed: the session's reads have to see it.
     if (is_main && std::exchange(touches_data_, false)) note_touched();
     const bool is_cut = link.skip_bytes > 0 && link.skip_is_forwarded;
