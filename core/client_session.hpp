@@ -329,6 +329,7 @@ private:
     runtime::task<readiness_of_link> bring_state(server_link& link);
     bool give_way(route& way, const opening& outcome);
     void avoid(int node);
+    bool serve_unasked(route& way);
     void tell_not_served(const protocol::pg_error& otherwise);
     runtime::task<bool> take_turn(bool may_tell);
     runtime::task<opening> open_link(server_link& link, bool relays);

@@ -72,6 +72,7 @@ task<server_link*> client_session::prepare(route& way)
     }
     const auto give_up = home_.loop.now() + primary_wait_limit;
     while (!is_over()) {
+        if (way.node < 0) serve_unasked(way);
         if (way.node < 0 && !co_await wait_for_primary(give_up)) {
             tell_not_served({.sqlstate = "57P03", .message = "no primary server is available"});
             co_return nullptr;
@@ -154,6 +155,17 @@ void client_session::avoid(int node)
     avoided_nodes_.push_back(node);
 }
 
+/// A read that is the primary's only because nobody could be asked about its names, while there is
+/// no primary: a standby serves it, which lets nothing be written. False: it is no such read.
+bool client_session::serve_unasked(route& way)
+{
+    if (way.why.reason != routing::reason::catalog_unknown || status() != 'I') return false;
+    const auto other = resolve({routing::target::balanced, routing::reason::read_balanced});
+    if (other.node < 0 || other.node == main_node()) return false;
+    way = other;
+    return true;
+}
+
 /// The link of `way` can't be had. Finds another way: false when there is none, and the client has
 /// been told.
 bool client_session::give_way(route& way, const opening& outcome)
@@ -180,6 +192,7 @@ bool client_session::give_way(route& way, const opening& outcome)
         return false;
     }
     if (outcome.what == opening::outcome::unreachable) {
+        if (serve_unasked(way)) return true;
         way.node = -1;  // until the control plane has seen it too, and perhaps found another
         return true;
     }
