@@ -428,11 +428,9 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
         settings_record_.rolled_back();
         unit_ended_transaction_ = true;
         break;
-    case statement_kind::rollback_to_savepoint:
-    case statement_kind::cursor:
-        // Portals may be gone there: what isn't known is the primary's, and may be anything.
-        forget_portals(link.node());
-        break;
+    // Portals may be gone: what isn't known is the primary's, and may be anything.
+    case statement_kind::rollback_to_savepoint: close_portals(); break;
+    case statement_kind::cursor: forget_portals(link.node()); break;
     case statement_kind::listen:
     case statement_kind::load: makes_state = true; break;
     case statement_kind::prepare: note_prepared(link, facts.name, text); break;

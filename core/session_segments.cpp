@@ -265,14 +265,9 @@ client_session::place client_session::place_of(const unit_item& item)
         return place_of(item.statement);
     }
     const auto* const opened = find_portal(item.name);
-    if (item.type == 'B') {
-        // A name that is taken: a server that has the portal refuses another one.
-        // Inside a transaction ROLLBACK TO or CLOSE may have freed it: its own statement decides.
-        const auto own = place_of(item.statement);
-        const bool is_taken = opened && !item.name.empty() && opened->node != portal_unplaced;
-        const bool is_sure = status() == 'I' || own.what == place::kind::balanced;
-        if (!is_taken || !is_sure) return own;
-    }
+    // A name that is taken: the server that has the portal refuses another one.
+    const bool is_taken = opened && !item.name.empty() && opened->node != portal_unplaced;
+    if (item.type == 'B' && !is_taken) return place_of(item.statement);
     if (!opened) return main;
     if (opened->node == portal_unplaced) return {};
     return {.what = place::kind::at_node,
