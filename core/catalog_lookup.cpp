@@ -93,9 +93,10 @@ task<> catalog_lookup::run()
     } else {
         give_back();
     }
-    tell(outcome);
     home_.services.pool.return_look_up_turn(
         std::exchange(order_.turn, link_pool::look_up_turn::none));
+    // Only now: a session that waited finds the link in the pool and makes no other.
+    tell(outcome);
     over_();
 }
 
@@ -132,7 +133,6 @@ task<catalog_lookup::failure> catalog_lookup::ask()
                          scratch.begin() + static_cast<std::ptrdiff_t>(*got));
         const auto wrong = take_messages();
         if (wrong) co_return wrong;
-        if (is_answered_) tell({});
     }
     co_return failure{};
 }
@@ -278,7 +278,6 @@ catalog_lookup::failure catalog_lookup::on_message(const protocol::message_view&
     case 'Z':
         link_->status = static_cast<char>(message.body[0]);
         if (link_->status != 'I') return look_up_failure::no_server;
-        if (step.tag == tag_question) is_answered_ = true;
         if (step.tag == tag_reset) is_reset_ = true;
         return {};
     default: return {};

@@ -71,7 +71,6 @@ private:
     std::vector<std::byte> received_;
     std::size_t received_bytes_ = 0;  // in all
     bool is_late_ = false;
-    bool is_answered_ = false;
     bool is_reset_ = false;
     runtime::task<> root_;
 };

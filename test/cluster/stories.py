@@ -203,7 +203,7 @@ class Account:
 
 def live(client: wire.Wire, story: list[Group], seed: int) -> Account:
     """Plays a story, group by group or with several on their way at once, and keeps the account."""
-    chance, account = random.Random(seed), Account()
+    chance, account, told = random.Random(seed), Account(), []
     at = 0
     while at < len(story) and not account.is_over:
         count = min(chance.choice((1, 1, 2, 4, 100)), len(story) - at)
@@ -213,7 +213,12 @@ def live(client: wire.Wire, story: list[Group], seed: int) -> Account:
         except (BrokenPipeError, ConnectionResetError):
             pass  # what was answered before can still be read
         for number, group in enumerate(sent):
-            account.take(group, client.answer(), sent[number + 1:])
+            answer = client.answer()
+            told.append(f"{group} -> {answer} {answer.status}")
+            try:
+                account.take(group, answer, sent[number + 1:])
+            except AssertionError as wrong:
+                raise AssertionError("\n  ".join([f"seed {seed}: {wrong}", *told])) from wrong
             if account.is_over:
                 break
         at += count
