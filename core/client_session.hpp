@@ -214,6 +214,7 @@ private:
     void close_portal(std::string_view name);
     void close_portals();
     void forget_portals(int node);
+    void forget_portals_elsewhere(int node);
     void place_portals(int node);
     void forget_segment(portal unnamed_before);
     bool has_portal_away() const;

@@ -423,10 +423,12 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
             settings_changed_ = true;
         }
         unit_ended_transaction_ = true;
+        forget_portals_elsewhere(link.node());
         break;
     case statement_kind::rollback:
         settings_record_.rolled_back();
         unit_ended_transaction_ = true;
+        forget_portals_elsewhere(link.node());
         break;
     // Portals may be gone: what isn't known is the primary's, and may be anything.
     case statement_kind::rollback_to_savepoint: close_portals(); break;

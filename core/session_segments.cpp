@@ -64,6 +64,17 @@ void client_session::forget_portals(int node)
     std::erase_if(portals_, [node](const auto& each) { return each.second.node == node; });
 }
 
+/// A transaction has ended on a server, and with AND CHAIN another has begun: no portal of before
+/// is left on others. On this server some may be newer, and it knows itself which it has.
+void client_session::forget_portals_elsewhere(int node)
+{
+    const auto is_elsewhere = [node](const portal& each) {
+        return each.node != node && each.node != portal_unplaced;
+    };
+    if (is_elsewhere(unnamed_portal_)) unnamed_portal_ = {};
+    std::erase_if(portals_, [&](const auto& each) { return is_elsewhere(each.second); });
+}
+
 /// The segment that has opened portals goes to this node.
 void client_session::place_portals(int node)
 {
