@@ -245,6 +245,12 @@ private:
     void need_statements_of_query();
     static bool names_statements(const unit_item& item);
     void bring_named(server_link& link, const unit_item& item);
+    void run_within(server_link& link, std::string_view sql, std::uint32_t tag);
+    struct settings_detour {
+        std::vector<std::string> there;
+        std::vector<std::string> back;
+    };
+    settings_detour detour_for(const prepared_statement& wanted);
     void bring_within(server_link& link, const prepared_statement& wanted);
     static bool lacks_statement(const server_link& link, const prepared_statement& wanted);
     bool lacks_statements(const server_link& link) const;
@@ -341,6 +347,7 @@ private:
     runtime::task<bool> learn_isolation(server_link& link);
     bool is_standby_ready(const server_link& link) const;
     bool must_fix_transaction() const;
+    bool is_left_in_transaction(const server_link& link) const;
     runtime::task<> bring_transaction_settings(server_link& link);
     runtime::task<bool> fail_transaction();
     runtime::task<bool> wait_for_primary(clock::time_point until);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/session_settings.hpp"
 #include "routing/statement_facts.hpp"
 
 #include <cstdint>
@@ -21,6 +22,8 @@ struct prepared_statement {
     bool is_cut = false;  ///< Too long to be kept: it is only where it was made.
     std::vector<std::uint32_t> parameter_types;
     routing::query_facts_ptr facts;
+    /// By which its text was read: its constants keep what they meant then.
+    session_settings::text_settings_ptr text_settings;
 };
 
 using prepared_ptr = std::shared_ptr<const prepared_statement>;

@@ -53,10 +53,19 @@ server_link* client_session::ready_link(int node)
         // The one that ran the SET has it already; on_ready keeps its version current.
         return nullptr;
     }
+    if (is_left_in_transaction(*link)) return nullptr;
     const bool is_away = link->node() != main_node();
     if (is_away ? !is_standby_ready(*link) : must_fix_transaction()) return nullptr;
     if (!needed_statements_.empty() && lacks_statements(*link)) return nullptr;
     return link;
+}
+
+/// Our ROLLBACK of a reader's part was refused: recovery on a standby may cancel a statement at any
+/// moment, even that one.
+bool client_session::is_left_in_transaction(const server_link& link) const
+{
+    return link.status != 'I' && !link.in_shared_transaction &&
+           (status() == 'I' || link.node() != main_node());
 }
 
 /// Makes the link of `way` ready, whatever it takes. A reader that can't be had makes way for the
@@ -221,6 +230,10 @@ task<client_session::readiness_of_link> client_session::bring_state(server_link&
     }
     // In the middle of the unit it has all that it had when it began.
     if (is_of_unit) co_return readiness_of_link::ready;
+    if (is_left_in_transaction(link)) {
+        (void)co_await run_own(link, "ROLLBACK");
+        if (link.is_spoiled || link.status != 'I') co_return readiness_of_link::lost;
+    }
     if (!is_exclusive_ && link.settings_version != settings_record_.version() &&
         !co_await bring_settings(link)) {
         co_return readiness_of_link::lost;

@@ -440,7 +440,8 @@ prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
     };
     if (parse.statement.empty()) {
         if (last_unnamed_ && last_unnamed_->text == parse.query && has_types_of(*last_unnamed_) &&
-            last_unnamed_rules_ == rules()) {
+            last_unnamed_rules_ == rules() &&
+            last_unnamed_->text_settings == settings_record_.text_settings_now()) {
             return last_unnamed_;
         }
     }
@@ -451,6 +452,7 @@ prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
     for (std::size_t i = 0; i < parse.type_count; ++i)
         made->parameter_types.push_back(parse.type(i));
     made->facts = home_.facts.find_or_analyze(parse.query, text_rules_);
+    made->text_settings = settings_record_.text_settings_now();
     if (parse.statement.empty()) {
         last_unnamed_ = made;
         last_unnamed_rules_ = rules();

@@ -325,6 +325,7 @@ void client_session::prepare_place(server_link& link, const unit_item& item)
         taken.text = "ROLLBACK";
         taken.parameter_types.clear();
         taken.id = unknown_statement;
+        taken.text_settings = settings_record_.text_settings_now();
         bring_statement(link, taken);
     } else {
         bring_statement(link, *item_statement(item));
@@ -350,13 +351,16 @@ void client_session::bring_statement(server_link& link, const prepared_statement
         out.close_statement(statement.name);
         link.ledger.expect(protocol::expected_kind::close, own_tag, true);
     }
+    const auto detour = detour_for(statement);
+    for (const auto& each : detour.there) run_within(link, each, brought_tag);
     out.parse(statement.name, statement.text, statement.parameter_types);
-    write_link(link, out.bytes());
-    out.clear();
-    link.statements[statement.name] = statement.id;
     unit_parses_.push_back(std::make_shared<prepared_statement>(statement));
     link.ledger.expect(protocol::expected_kind::parse,
                        static_cast<std::uint32_t>(unit_parses_.size() - 1), true);
+    for (const auto& each : detour.back) run_within(link, each, brought_tag);
+    write_link(link, out.bytes());
+    out.clear();
+    link.statements[statement.name] = statement.id;
 }
 
 void client_session::expect_item(server_link& link, const unit_item& item)

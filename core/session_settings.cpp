@@ -1,6 +1,8 @@
 #include "core/session_settings.hpp"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 namespace pgtorii::core {
 
@@ -14,6 +16,18 @@ bool is_of_namespace(std::string_view name)
 {
     return name == "search_path" || name == "role" || name == "session_authorization" ||
            name == "client_encoding";
+}
+
+/// Settings that decide what a text means when it is parsed: constants become values then, and stay
+/// so in a prepared statement.
+bool is_of_texts(std::string_view name)
+{
+    constexpr std::array<std::string_view, 12> names{
+        "datestyle",       "intervalstyle", "timezone",
+        "client_encoding", "xmloption",     "standard_conforming_strings",
+        "backslash_quote", "array_nulls",   "transform_null_equals",
+        "lc_monetary",     "lc_time",       "default_text_search_config"};
+    return std::ranges::find(names, name) != names.end();
 }
 
 }  // namespace
@@ -41,6 +55,7 @@ void session_settings::completed(const routing::statement_facts& facts, std::str
     }
     change made{facts.change, facts.name, std::string{text}};
     if (in_transaction && facts.change != setting_change::discard_all) {
+        text_settings_are_known_ = false;
         uncommitted_.push_back(std::move(made));
         if (uncommitted_.size() > entry_count_max) is_certain_ = false;
         return;
@@ -71,12 +86,17 @@ void session_settings::committed()
     for (const auto& each : uncommitted_) {
         if (each.kind != setting_change::set_local) apply(each);
     }
-    uncommitted_.clear();
-    namespace_is_local_ = false;
+    end_transaction();
 }
 
 void session_settings::rolled_back()
 {
+    end_transaction();
+}
+
+void session_settings::end_transaction()
+{
+    if (!uncommitted_.empty()) text_settings_are_known_ = false;
     uncommitted_.clear();
     namespace_is_local_ = false;
 }
@@ -95,6 +115,7 @@ void session_settings::leave_savepoint(const std::string& name, bool keeps_chang
         return;
     }
     const auto mark = uncommitted_.begin() + static_cast<std::ptrdiff_t>(at - 1);
+    text_settings_are_known_ = false;
     if (!keeps_changes) {
         uncommitted_.erase(mark + 1, uncommitted_.end());
         return;
@@ -110,6 +131,7 @@ void session_settings::apply(const change& what)
     ++version_;
     const bool names_one = what.kind == setting_change::set || what.kind == setting_change::reset;
     if (!names_one || is_of_namespace(what.name)) namespace_.reset();
+    if (!names_one || is_of_texts(what.name)) text_settings_are_known_ = false;
     switch (what.kind) {
     case setting_change::none:
     case setting_change::set_local: return;
@@ -162,6 +184,41 @@ std::vector<std::string> session_settings::namespace_statements() const
     std::ranges::sort(deciding, {}, [](const entry* each) { return each->version; });
     std::vector<std::string> statements;
     for (const auto* each : deciding) statements.push_back(each->sql);
+    return statements;
+}
+
+const session_settings::text_settings_ptr& session_settings::text_settings_now()
+{
+    if (std::exchange(text_settings_are_known_, true)) return text_settings_;
+    text_settings found;
+    for (const auto& [name, each] : entries_) {
+        if (is_of_texts(name) && !each.is_reset) found.emplace(name, each.sql);
+    }
+    for (const auto& each : uncommitted_) {
+        if (each.kind == setting_change::reset_all) found.clear();
+        if (!is_of_texts(each.name)) continue;
+        if (each.kind == setting_change::reset) found.erase(each.name);
+        else found.insert_or_assign(each.name, each.sql);
+    }
+    text_settings_ = found.empty() ? nullptr : std::make_shared<text_settings>(std::move(found));
+    return text_settings_;
+}
+
+std::vector<std::string> session_settings::statements_between(const text_settings_ptr& from,
+                                                              const text_settings_ptr& to)
+{
+    std::vector<std::string> statements;
+    if (from == to) return statements;
+    static const text_settings none;
+    const auto& left = from ? *from : none;
+    const auto& wanted = to ? *to : none;
+    for (const auto& [name, sql] : left) {
+        if (!wanted.contains(name)) statements.push_back("RESET " + name);
+    }
+    for (const auto& [name, sql] : wanted) {
+        const auto before = left.find(name);
+        if (before == left.end() || before->second != sql) statements.push_back(sql);
+    }
     return statements;
 }
 

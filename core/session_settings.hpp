@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,6 +54,16 @@ public:
     const routing::catalog_namespace_ptr& known_namespace() const { return namespace_; }
     void remember_namespace(routing::catalog_namespace_ptr known) { namespace_ = std::move(known); }
 
+    /// The settings by which a server reads a statement's text when it parses it
+    /// (DateStyle in '1/2/2020'::date, ...), name and statement; null: all as at start-up. Equal
+    /// settings may be different objects.
+    using text_settings = std::map<std::string, std::string>;
+    using text_settings_ptr = std::shared_ptr<const text_settings>;
+    const text_settings_ptr& text_settings_now();
+    /// What brings a link from one state of them to another.
+    static std::vector<std::string> statements_between(const text_settings_ptr& from,
+                                                       const text_settings_ptr& to);
+
 private:
     struct entry {
         std::uint64_t version;
@@ -65,6 +76,7 @@ private:
         std::string sql;
     };
     void apply(const change& what);
+    void end_transaction();
     void leave_savepoint(const std::string& name, bool keeps_changes);
 
     static constexpr std::size_t entry_count_max = 500;
@@ -78,6 +90,8 @@ private:
     bool is_certain_ = true;
     bool namespace_is_local_ = false;  // SET LOCAL in this transaction
     routing::catalog_namespace_ptr namespace_;
+    text_settings_ptr text_settings_;
+    bool text_settings_are_known_ = true;
 };
 
 }  // namespace pgtorii::core

@@ -35,6 +35,7 @@ void client_session::note_prepared(server_link& link, const std::string& name,
     made->text = text;
     made->is_sql = true;
     made->facts = home_.facts.find_or_analyze(text, text_rules_);
+    made->text_settings = settings_record_.text_settings_now();
     link.statements[name] = made->id;
     prepared_.add(std::move(made));
 }
@@ -124,23 +125,43 @@ void client_session::bring_named(server_link& link, const unit_item& item)
 
 void client_session::bring_within(server_link& link, const prepared_statement& wanted)
 {
+    close_on_link(link, wanted.name);
+    const auto detour = detour_for(wanted);
+    for (const auto& each : detour.there) run_within(link, each, brought_tag);
+    if (wanted.is_sql) {
+        run_within(link, wanted.text, brought_tag);
+    } else {
+        home_.replies.parse(wanted.name, wanted.text, wanted.parameter_types);
+        link.ledger.expect(protocol::expected_kind::parse, brought_tag, true);
+    }
+    for (const auto& each : detour.back) run_within(link, each, brought_tag);
+    write_link(link, home_.replies.bytes());
+    home_.replies.clear();
+    link.statements[wanted.name] = wanted.id;
+}
+
+/// Adds a statement of ours to the replies' buffer, as part of an extended unit.
+void client_session::run_within(server_link& link, std::string_view sql, std::uint32_t tag)
+{
     constexpr std::string_view own_name = "pgtorii: brings a statement";
     using protocol::expected_kind;
-    close_on_link(link, wanted.name);
     auto& out = home_.replies;
-    if (wanted.is_sql) {
-        out.parse(own_name, wanted.text).bind(own_name, own_name).execute(own_name);
-        out.close_portal(own_name).close_statement(own_name);
-        for (const auto kind : {expected_kind::parse, expected_kind::bind, expected_kind::execute,
-                                expected_kind::close, expected_kind::close})
-            link.ledger.expect(kind, brought_tag, true);
-    } else {
-        out.parse(wanted.name, wanted.text, wanted.parameter_types);
-        link.ledger.expect(expected_kind::parse, brought_tag, true);
-    }
-    write_link(link, out.bytes());
-    out.clear();
-    link.statements[wanted.name] = wanted.id;
+    out.parse(own_name, sql).bind(own_name, own_name).execute(own_name);
+    out.close_portal(own_name).close_statement(own_name);
+    for (const auto kind : {expected_kind::parse, expected_kind::bind, expected_kind::execute,
+                            expected_kind::close, expected_kind::close})
+        link.ledger.expect(kind, tag, true);
+}
+
+/// A statement is brought to another server under the settings by which its own Parse was read, and
+/// those of now are brought back behind it. What a transaction has set and not committed can't be
+/// brought back in the same words (SET LOCAL): then the settings of now are used.
+client_session::settings_detour client_session::detour_for(const prepared_statement& wanted)
+{
+    const auto& now = settings_record_.text_settings_now();
+    if (wanted.text_settings == now || settings_record_.has_uncommitted()) return {};
+    return {.there = session_settings::statements_between(now, wanted.text_settings),
+            .back = session_settings::statements_between(wanted.text_settings, now)};
 }
 
 /// Prepares what a Query names in SQL on a link that lacks it. An error of it (the table is gone)
@@ -150,17 +171,21 @@ task<> client_session::bring_statements(server_link& link)
     for (const auto& each : needed_statements_) {
         if (!lacks_statement(link, *each)) continue;
         close_on_link(link, each->name);
+        const auto detour = detour_for(*each);
         auto& out = home_.replies;
-        if (!each->is_sql) {
+        for (const auto& way : detour.there) run_within(link, way, own_tag);
+        if (each->is_sql) {
+            run_within(link, each->text, own_tag);
+        } else {
             out.parse(each->name, each->text, each->parameter_types);
             link.ledger.expect(protocol::expected_kind::parse, own_tag, true);
         }
+        for (const auto& way : detour.back) run_within(link, way, own_tag);
         out.sync();
         link.ledger.expect(protocol::expected_kind::sync, own_tag, true);
         write_link(link, out.bytes());
         out.clear();
-        bool is_there = co_await finish_own(link);
-        if (is_there && each->is_sql) is_there = co_await run_own(link, each->text);
+        const bool is_there = co_await finish_own(link);
         if (is_over() || link.is_spoiled) co_return;
         if (is_there) link.statements[each->name] = each->id;
     }

@@ -324,6 +324,13 @@ SHORT = {
                    query("SELECT 1"), query("RELEASE a"), query("COMMIT")],
     "settings": [query("SET DateStyle = 'German'"), query("SELECT '2020-02-03'::date"), query("BEGIN; SET TimeZone = 'UTC'"),
                  query("ROLLBACK"), query("SHOW TimeZone"), query("RESET ALL"), query("SELECT '2020-02-03'::date")],
+    "statements read under settings of before": [
+        parse("SELECT '02/03/2020'::date + 0", "s"), SYNC, query("PREPARE r AS SELECT '02/03/2020'::date + 0"), query("EXECUTE r"),
+        query("SET DateStyle = 'SQL, DMY'"), bind((), "s", "", False), execute(), SYNC, query("EXECUTE r"),
+        query("BEGIN"), query(UPDATE), bind((), "s", "", False), execute(), SYNC, query("EXECUTE r"),
+        parse("EXECUTE r"), wire.bind(), execute(), SYNC, query("SHOW DateStyle"), query("COMMIT"), query("SHOW DateStyle"),
+        parse("SELECT '02/03/2020'::date", "t"), SYNC, query("RESET DateStyle"), bind((), "t", "", False), execute(), SYNC,
+        query("BEGIN"), query(UPDATE), bind((), "t", "", False), execute(), SYNC, query("COMMIT"), query("SHOW DateStyle")],
     "COPY from the client": [query("COPY written FROM STDIN"), message(b"d", b"10\ta\n11"), message(b"d", b"\tb\n"),
                              COPY_DONE, query("SELECT 1")],
     "COPY that the client gives up": [query("COPY written FROM STDIN"), message(b"d", b"10\ta\n"),
