@@ -35,14 +35,16 @@ struct question {
     /// EXECUTE: Pgpool-II lets such statements fail on a standby. DEALLOCATE reads nothing.
     bool is_query;
 
-    /// The first table that is read, or lies below a view that is, for which `is_wanted` holds.
+    /// A table that is read, or lies below a view that is, for which `is_wanted` holds, or may.
     template <class Predicate>
     bool reads_any(Predicate is_wanted) const
     {
         if (!is_query) return false;
         if (std::any_of(work->relations.begin(), work->relations.end(), is_wanted)) return true;
-        return session.catalog != nullptr && std::any_of(session.catalog->tables.begin(),
-                                                         session.catalog->tables.end(), is_wanted);
+        const auto* const catalog = session.catalog;
+        return catalog != nullptr &&
+               (!catalog->tables_are_all ||
+                std::any_of(catalog->tables.begin(), catalog->tables.end(), is_wanted));
     }
 };
 

@@ -230,6 +230,10 @@ TEST_CASE("dml_adaptive keeps reads of written tables on the primary")
         catalog_facts view;
         view.tables = {"app.orders"};
         CHECK(question.with(view, "SELECT * FROM v") == reason::table_written);
+        catalog_facts many;
+        CHECK(question.with(many, "SELECT * FROM v") == reason::read_balanced);
+        many.tables_are_all = false;
+        CHECK(question.with(many, "SELECT * FROM v") == reason::table_written);
         question.parameters.check_unlogged_table = false;
         question.parameters.check_temp_table = config::temp_table_check::none;
         CHECK(question.why("SELECT * FROM v") == reason::catalog_unknown);
