@@ -216,7 +216,14 @@ private:
     void forget_portals(int node);
     void forget_portals_elsewhere(int node);
     void place_portals(int node);
-    void forget_segment(portal unnamed_before);
+    struct names_before {
+        portal unnamed_portal;
+        std::unordered_map<std::string, portal> portals;
+        std::unordered_set<std::string> closed_names;
+        std::unordered_map<std::string, prepared_ptr> new_statements;
+    };
+    names_before names_now() const;
+    void forget_segment(names_before&& before);
     bool has_portal_away() const;
     bool has_begun_on_main();
     place place_of(const unit_item& item);
@@ -245,6 +252,8 @@ private:
     void need_statements_of_query();
     static bool names_statements(const unit_item& item);
     void bring_named(server_link& link, const unit_item& item);
+    bool must_show_earlier_reads(const server_link& link) const;
+    void take_snapshot_within(server_link& link);
     void run_within(server_link& link, std::string_view sql, std::uint32_t tag);
     struct settings_detour {
         std::vector<std::string> there;
@@ -432,7 +441,6 @@ private:
     std::vector<prepared_ptr> unit_closes_;         // by ledger tag
     std::unordered_set<std::string> closed_names_;  // that the unit being read closes
     std::unordered_map<std::string, prepared_ptr> new_statements_;  // that it makes
-    std::vector<std::string> segment_names_;                        // of those, this segment's
     std::vector<std::string> unplaced_portals_;                     // that this segment opens
     std::vector<prepared_ptr> needed_statements_;                   // that the unit names in SQL
     routing::query_facts_ptr question_;  // what the catalog was not known to say of the last time

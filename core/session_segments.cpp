@@ -85,15 +85,28 @@ void client_session::place_portals(int node)
     unplaced_portals_.clear();
 }
 
-/// The segment that was read will be read again, when more is known: what it would have made is
-/// forgotten.
-void client_session::forget_segment(portal unnamed_before)
+/// What names mean before a segment is read. Most often none of them is in use, and the copies cost
+/// nothing.
+client_session::names_before client_session::names_now() const
 {
-    for (const auto& name : unplaced_portals_) close_portal(name);
+    const auto copy_of = []<class Container>(const Container& names) {
+        return names.empty() ? Container{} : names;
+    };
+    return {.unnamed_portal = unnamed_portal_,
+            .portals = copy_of(portals_),
+            .closed_names = copy_of(closed_names_),
+            .new_statements = copy_of(new_statements_)};
+}
+
+/// The segment that was read will be read again, when more is known: what it would have changed is
+/// as before.
+void client_session::forget_segment(names_before&& before)
+{
     unplaced_portals_.clear();
-    unnamed_portal_ = std::move(unnamed_before);
-    for (const auto& name : segment_names_) new_statements_.erase(name);
-    segment_names_.clear();
+    unnamed_portal_ = std::move(before.unnamed_portal);
+    portals_ = std::move(before.portals);
+    closed_names_ = std::move(before.closed_names);
+    new_statements_ = std::move(before.new_statements);
 }
 
 bool client_session::has_portal_away() const
@@ -211,7 +224,6 @@ void client_session::apply_item(const unit_item& item)
         if (!item.statement) break;
         closed_names_.erase(item.statement->name);
         new_statements_[item.statement->name] = item.statement;
-        segment_names_.push_back(item.statement->name);
         break;
     case 'B':
         if (item.names_portal) open_portal(item.name, item.statement);
@@ -313,13 +325,12 @@ client_session::route client_session::route_extended(unit& what)
     needed_statements_.clear();
     facts_ = nullptr;
     judged_ = nullptr;
-    segment_names_.clear();
-    const auto unnamed_before = unnamed_portal_;
     const bool is_first = !is_in_unit_;
     if (is_first) {
         new_statements_.clear();
         closed_names_.clear();
     }
+    auto before = names_now();
     place where;
     bool has_work = !what.is_whole || what.what == unit::kind::function_call;
     const auto bytes = input_.bytes();
@@ -358,7 +369,7 @@ client_session::route client_session::route_extended(unit& what)
         if (where.what != place::kind::balanced) where.why.target = target::primary;
         way = resolve(where.why);
     }
-    if (must_wait(way)) forget_segment(unnamed_before);
+    if (must_wait(way)) forget_segment(std::move(before));
     return way;
 }
 

@@ -176,6 +176,7 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
     is_open_ended_ = true;  // until its Sync (or function call) has been sent
     std::size_t run = 0;
     forget_answered(link);
+    if (must_show_earlier_reads(link)) take_snapshot_within(link);
     for (const auto& item : items_) {
         if (names_statements(item)) {
             write_link(link, bytes.subspan(run, item.offset - run));
@@ -190,6 +191,32 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
         expect_item(link, item);
     }
     write_link(link, bytes.subspan(run));
+}
+
+/// The primary comes into a unit whose reads are on other servers, and something in it sets up the
+/// transaction. After a query PostgreSQL refuses that (25001).
+bool client_session::must_show_earlier_reads(const server_link& link) const
+{
+    if (!is_in_unit_ || status() != 'I' || links_.size() < 2 || link.node() != main_node() ||
+        link.ledger.awaits_sync()) {
+        return false;
+    }
+    return std::ranges::any_of(items_, [](const unit_item& item) {
+        if (!item.statement || !item.statement->facts) return false;
+        const auto kind = item.statement->facts->first().kind;
+        return kind == statement_kind::begin || kind == statement_kind::set_transaction;
+    });
+}
+
+/// To parse a query takes a snapshot, as executing one does.
+void client_session::take_snapshot_within(server_link& link)
+{
+    constexpr std::string_view own_name = "pgtorii: reads came before";
+    home_.replies.parse(own_name, "SELECT 1").close_statement(own_name);
+    write_link(link, home_.replies.bytes());
+    home_.replies.clear();
+    link.ledger.expect(protocol::expected_kind::parse, own_tag, true);
+    link.ledger.expect(protocol::expected_kind::close, own_tag, true);
 }
 
 /// Notes of messages that have all been answered: a client may send without end before its Sync.

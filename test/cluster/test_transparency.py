@@ -311,6 +311,12 @@ SHORT = {
                              query("ROLLBACK AND CHAIN"), query(f"DECLARE c CURSOR FOR {ROWS}"), parse("FETCH 2 FROM c"),
                              bind((), "", "p", False), execute("p"), SYNC, run("COMMIT AND CHAIN"), parse(ROWS),
                              bind((), "", "p", False), execute("p", 2), SYNC, execute("p", 2), SYNC, query("COMMIT")],
+    "reads in a unit, then a transaction that is set up": [
+        parse(ROWS), FLUSH, run("BEGIN ISOLATION LEVEL SERIALIZABLE"), SYNC, run(ROWS), FLUSH,
+        run("START TRANSACTION READ ONLY"), SYNC, query("SHOW transaction_read_only"), query("COMMIT"),
+        run(ROWS), FLUSH, run("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), run("SELECT 7"), SYNC, query("SELECT 8")],
+    "a portal's name that is taken": [parse("BEGIN"), bind((), "", "q", False), execute("q"), SYNC, parse("SELECT filling FROM wide"),
+                                      bind((), "", "q", False), execute("q", 2), SYNC, query("ROLLBACK")],
     "the unnamed portal and a query": [query("BEGIN"), parse(ROWS), wire.bind(), execute(rows=1), SYNC, query("SELECT 5"),
                                        execute(rows=1), SYNC, query("ROLLBACK")],
     "the unnamed statement and a query": [parse(ROWS), SYNC, query("SELECT 5"), wire.bind(), execute(), SYNC],
