@@ -50,6 +50,16 @@ constexpr std::array<byte_class, 256> make_classes()
 
 constexpr auto classes = make_classes();
 
+/// Bytes that go on a word and are ASCII.
+constexpr std::array<bool, 256> make_word_parts()
+{
+    std::array<bool, 256> parts{};
+    for (unsigned byte = 0; byte < 0x80; ++byte) parts[byte] = is_word_part(static_cast<char>(byte));
+    return parts;
+}
+
+constexpr auto word_parts = make_word_parts();
+
 constexpr byte_class class_of(char c)
 {
     return classes[static_cast<unsigned char>(c)];
@@ -113,13 +123,17 @@ private:
 
     bool take_word()
     {
-        const char* stop = at_ + 1;
-        while (stop != end_ && is_word_part(*stop)) {
-            if (is_high(*stop)) return false;
-            ++stop;
-        }
-        if (is_float({at_, static_cast<std::size_t>(stop - at_)})) return false;
-        copy_to(stop);
+        // The way of most bytes: copied as they are read.
+        const char* const start = at_;
+        const char* const end = end_;
+        const char* stop = start;
+        char* out = out_;
+        do *out++ = *stop++;
+        while (stop != end && word_parts[static_cast<unsigned char>(*stop)]);
+        at_ = stop;
+        out_ = out;
+        if (stop != end && is_high(*stop)) return false;
+        if (is_float({start, static_cast<std::size_t>(stop - start)})) return false;
         // E'..', B'..', U&'..', U&"..": a quote after a word or after "&" may be no plain one.
         return peek(0) != '\'' && peek(0) != '"' &&
                !(peek(0) == '&' && (peek(1) == '\'' || peek(1) == '"'));
