@@ -197,10 +197,14 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
 /// transaction. After a query PostgreSQL refuses that (25001).
 bool client_session::must_show_earlier_reads(const server_link& link) const
 {
-    if (!is_in_unit_ || status() != 'I' || links_.size() < 2 || link.node() != main_node() ||
+    if (links_.size() < 2 || status() != 'I' || link.node() != main_node() ||
         link.ledger.awaits_sync()) {
         return false;
     }
+    const bool has_parts = std::ranges::any_of(links_, [&link](const auto& each) {
+        return each.get() != &link && each->ledger.awaits_sync();
+    });
+    if (!has_parts) return false;
     return std::ranges::any_of(items_, [](const unit_item& item) {
         if (!item.statement || !item.statement->facts) return false;
         const auto kind = item.statement->facts->first().kind;

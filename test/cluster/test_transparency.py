@@ -314,7 +314,8 @@ SHORT = {
     "reads in a unit, then a transaction that is set up": [
         parse(ROWS), FLUSH, run("BEGIN ISOLATION LEVEL SERIALIZABLE"), SYNC, run(ROWS), FLUSH,
         run("START TRANSACTION READ ONLY"), SYNC, query("SHOW transaction_read_only"), query("COMMIT"),
-        run(ROWS), FLUSH, run("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), run("SELECT 7"), SYNC, query("SELECT 8")],
+        run(ROWS), FLUSH, run("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"), run("SELECT 7"), SYNC, query("SELECT 8"),
+        run("BEGIN ISOLATION LEVEL REPEATABLE READ"), SYNC, run("COMMIT"), SYNC],
     "a portal's name that is taken": [parse("BEGIN"), bind((), "", "q", False), execute("q"), SYNC, parse("SELECT filling FROM wide"),
                                       bind((), "", "q", False), execute("q", 2), SYNC, query("ROLLBACK")],
     "the unnamed portal and a query": [query("BEGIN"), parse(ROWS), wire.bind(), execute(rows=1), SYNC, query("SELECT 5"),
