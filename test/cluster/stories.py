@@ -214,7 +214,7 @@ def live(client: wire.Wire, story: list[Group], seed: int) -> Account:
             pass  # what was answered before can still be read
         for number, group in enumerate(sent):
             answer = client.answer()
-            told.append(f"{group} -> {answer} {answer.status}")
+            told.append(f"{group} -> {answer.messages}")
             try:
                 account.take(group, answer, sent[number + 1:])
             except AssertionError as wrong:
