@@ -397,10 +397,9 @@ void client_session::on_completed(server_link& link, const protocol::step& what,
         if (!has_effects_ || !facts_ || index >= facts_->statements.size()) return;
         const auto& facts = facts_->statements[index];
         std::string_view text = effects_text_;
-        if (facts.text_length > 0 &&
-            facts.text_offset + std::size_t{facts.text_length} <= text.size()) {
-            text = text.substr(facts.text_offset, facts.text_length);
-        }
+        // No length: up to the end of the text.
+        text.remove_prefix(std::min<std::size_t>(facts.text_offset, text.size()));
+        if (facts.text_length > 0) text = text.substr(0, facts.text_length);
         apply_effects(link, facts, text, tag);
     } else if (what.kind == protocol::expected_kind::execute && what.tag < unit_executes_.size()) {
         const auto& statement = unit_executes_[what.tag];

@@ -104,6 +104,19 @@ def test_a_setting_in_a_text_of_many_statements(cluster):
         assert own.rows(STANDBY)[0][0] == "two" and own.rows(PRIMARY)[0][0] == "two"
 
 
+def test_what_stands_before_it_in_its_text_is_not_run_again(cluster):
+    """A server that is brought a setting or a statement of SQL gets that alone."""
+    with Gate(cluster) as gate, gate.wire() as client:
+        marks = [(server, server.log.mark()) for server in cluster.servers]
+        for text in ("SELECT 'before'; SET search_path TO two", "SELECT 'before'; PREPARE p AS SELECT 1",
+                     "SELECT 'before'; SET work_mem TO '9MB';", "SELECT 'before'; PREPARE q AS SELECT 2; SELECT 'behind'"):
+            assert not client.query(text).error
+        for _ in range(2):
+            assert client.query("EXECUTE p").one == "1" and client.query("EXECUTE q").one == "2"
+            assert client.query("SHOW work_mem").one == "9MB" and client.query("SELECT name FROM place").one == "two"
+        assert sum(server.log.since(mark).count("'before'") for server, mark in marks) == 4
+
+
 def test_a_setting_made_by_a_function(cluster):
     with Gate(cluster) as gate, gate.session() as own:
         own.rows("SELECT set_config('search_path', 'two', false)")
