@@ -61,12 +61,13 @@ struct parameter {
     config::context context = context::restart;
     config::slots slots = slots::none;
     pattern_syntax patterns = pattern_syntax::names;  ///< Of a list of patterns.
-    bool takes_suffix = true;   ///< A number may have a unit written behind it.
-    bool is_password = false;   ///< SHOW prints stars.
-    bool is_octal = false;      ///< SHOW prints an octal number.
-    bool is_pair_list = false;  ///< Items are "left:right".
-    bool is_ours = false;       ///< Pgpool-II has no such parameter.
-    char separator = 0;         ///< Of a list.
+    bool takes_suffix = true;            ///< A number may have a unit written behind it.
+    bool is_password = false;            ///< SHOW prints stars.
+    bool is_octal = false;               ///< SHOW prints an octal number.
+    bool is_pair_list = false;           ///< Items are "left:right".
+    std::span<const word> pair_words{};  ///< If not empty: what may stand right of the colon.
+    bool is_ours = false;                ///< Pgpool-II has no such parameter.
+    char separator = 0;                  ///< Of a list.
     std::int64_t minimum = 0;
     std::int64_t maximum = int_max;
     std::span<const word> words;     ///< Of an enumeration; of a list of words: what it may hold.

@@ -194,6 +194,32 @@ constexpr parameter pgtorii_rows[] = {
         .range(0, 60000)
         .at_reload()
         .ours(),
+    row<&settings::pool_mode>(
+        "pool_mode", "session",
+        "How long a session keeps its server connections: to its end (session), to the end of its "
+        "transaction (transaction) or of its statement (statement; BEGIN is refused). What a "
+        "session has set and prepared goes with it.")
+        .at_reload()
+        .ours(),
+    row<&settings::user_pool_mode_list>(
+        "user_pool_mode_list", "",
+        "Pool modes of single users, as user:mode; before database_pool_mode_list and pool_mode.")
+        .pairs_with(word_lists::pool_modes)
+        .at_reload()
+        .ours(),
+    row<&settings::database_pool_mode_list>(
+        "database_pool_mode_list", "",
+        "Pool modes of single databases, as database:mode; before pool_mode.")
+        .pairs_with(word_lists::pool_modes)
+        .at_reload()
+        .ours(),
+    row<&settings::pin_unknown_functions>(
+        "pin_unknown_functions", "pin",
+        "Where server connections are shared: a session that has called a volatile function of "
+        "users keeps its connection (pin), or the function is trusted to leave nothing behind "
+        "there.")
+        .at_reload()
+        .ours(),
 };
 
 constexpr section misc_sections[] = {

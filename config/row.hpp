@@ -98,6 +98,11 @@ struct row_builder : parameter {
     constexpr self& password() { return (is_password = true, *this); }
     constexpr self& octal() { return (is_octal = true, *this); }
     constexpr self& pairs() { return (is_pair_list = true, *this); }
+    constexpr self& pairs_with(std::span<const word> right)
+    {
+        pair_words = right;
+        return pairs();
+    }
     constexpr self& ours() { return (is_ours = true, *this); }
     constexpr self& plain_number() { return (takes_suffix = false, *this); }
     constexpr self& in(config::unit native) { return (unit = native, *this); }

@@ -1,9 +1,12 @@
 #include "config/settings.hpp"
 
 #include "config/parameter.hpp"
+#include "config/text.hpp"
+#include "config/words.hpp"
 #include "core/base/always_assert.hpp"
 
 #include <algorithm>
+#include <optional>
 
 namespace pgtorii::config {
 
@@ -34,6 +37,25 @@ bool is_logged(message_level level, message_level minimum)
 bool is_sent_to_client(message_level level, message_level minimum)
 {
     return level >= minimum || level == message_level::info;
+}
+
+pool_mode pool_mode_of(const settings& of, std::string_view user, std::string_view database)
+{
+    const auto find = [](const string_list& list, std::string_view name) {
+        std::optional<pool_mode> found;
+        for (const std::string_view item : list) {
+            const auto colon = item.find(':');
+            if (trimmed(item.substr(0, colon)) != name) continue;
+            const auto mode = trimmed(item.substr(colon + 1));
+            for (const auto& each : word_lists::pool_modes) {
+                if (each.text == mode) found = static_cast<pool_mode>(each.number);
+            }
+        }
+        return found;
+    };
+    if (const auto found = find(of.user_pool_mode_list, user)) return *found;
+    if (const auto found = find(of.database_pool_mode_list, database)) return *found;
+    return of.pool_mode;
 }
 
 }  // namespace pgtorii::config

@@ -78,6 +78,12 @@ enum class delay_logging : std::uint8_t { always, if_over_threshold, none };
 enum class lifecheck : std::uint8_t { query, heartbeat, external };
 enum class cache_store : std::uint8_t { shmem, memcached };
 enum class causality : std::uint8_t { off, session, global };
+/// How long a session keeps a server connection: to its end, to its transaction's, or (without
+/// transactions of several statements) to its statement's.
+enum class pool_mode : std::uint8_t { session, transaction, statement };
+/// What to do with a session that has called a function of users in a pool mode that shares
+/// connections: the function may have left anything on the connection.
+enum class unknown_function_policy : std::uint8_t { pin, trust };
 enum class temp_table_check : std::uint8_t { catalog, trace, none };
 enum class catalog_node : std::uint8_t { primary, load_balance_node };
 
@@ -372,6 +378,13 @@ struct settings {
     int repair_memory_size{};                     ///< Statements.
     std::chrono::seconds repair_memory_expire{};  ///< Zero: never.
     std::chrono::milliseconds catalog_wait_timeout{};
+    config::pool_mode pool_mode{};
+    string_list user_pool_mode_list;      ///< "name:mode"; comes before the next.
+    string_list database_pool_mode_list;  ///< "name:mode"; comes before pool_mode.
+    unknown_function_policy pin_unknown_functions{};
 };
+
+/// The pool mode of this user's sessions in this database.
+pool_mode pool_mode_of(const settings& of, std::string_view user, std::string_view database);
 
 }  // namespace pgtorii::config

@@ -62,6 +62,12 @@ std::optional<problem> store(string_list& member, const parameter& row, const st
         if (colon == std::string::npos || colon == 0 || colon + 1 == item.size())
             return problem{in_quotes(item) + " has no colon between two names",
                            "Write pairs like table_1:table_2, separated by commas."};
+        const auto right = trimmed(std::string_view{item}.substr(colon + 1));
+        const auto is_right = [&](const word& each) { return each.text == right; };
+        if (!row.pair_words.empty() &&
+            std::none_of(row.pair_words.begin(), row.pair_words.end(), is_right))
+            return problem{in_quotes(item) + " has no known word behind its colon",
+                           fmt::format("Available values: {}.", joined(row.pair_words))};
     }
     member = std::move(given);
     return std::nullopt;

@@ -87,6 +87,15 @@ inline constexpr word causalities[] = {
     named("session", causality::session),
     named("global", causality::global),
 };
+inline constexpr word pool_modes[] = {
+    named("session", pool_mode::session),
+    named("transaction", pool_mode::transaction),
+    named("statement", pool_mode::statement),
+};
+inline constexpr word unknown_function_policies[] = {
+    named("pin", unknown_function_policy::pin),
+    named("trust", unknown_function_policy::trust),
+};
 inline constexpr word temp_table_checks[] = {
     named("catalog", temp_table_check::catalog), named("on", temp_table_check::catalog, true),
     named("trace", temp_table_check::trace),     named("none", temp_table_check::none),
@@ -127,6 +136,10 @@ consteval std::span<const word> words_of()
         return word_lists::cache_stores;
     else if constexpr (std::is_same_v<Enum, causality>)
         return word_lists::causalities;
+    else if constexpr (std::is_same_v<Enum, pool_mode>)
+        return word_lists::pool_modes;
+    else if constexpr (std::is_same_v<Enum, unknown_function_policy>)
+        return word_lists::unknown_function_policies;
     else if constexpr (std::is_same_v<Enum, temp_table_check>)
         return word_lists::temp_table_checks;
     else

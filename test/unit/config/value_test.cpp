@@ -344,3 +344,26 @@ TEST_CASE("LOG has a rank of its own in the server log")
     CHECK_FALSE(is_sent_to_client(log, notice));
     CHECK(is_sent_to_client(info, error));
 }
+
+TEST_CASE("The pool mode of a user comes before that of the database")
+{
+    settings values;
+    CHECK(pool_mode_of(values, "joe", "shop") == pool_mode::session);
+    values.pool_mode = pool_mode::transaction;
+    values.database_pool_mode_list.items = {"shop:statement", "shop:session", "other : statement"};
+    values.user_pool_mode_list.items = {"jim:transaction"};
+    CHECK(pool_mode_of(values, "joe", "none") == pool_mode::transaction);
+    CHECK(pool_mode_of(values, "joe", "shop") == pool_mode::session);  // the last one counts
+    CHECK(pool_mode_of(values, "joe", "other") == pool_mode::statement);
+    CHECK(pool_mode_of(values, "jim", "shop") == pool_mode::transaction);
+    const auto* const row = find_plain("user_pool_mode_list");
+    REQUIRE(row);
+    for (const std::string text : {"", "a:session", "a:session, b:transaction,c:statement"}) {
+        INFO(text);
+        CHECK_FALSE(row->set(values, 0, *row, text));
+    }
+    for (const std::string text : {"a", "a:", ":session", "a:Session", "a:b", "a:session:"}) {
+        INFO(text);
+        CHECK(row->set(values, 0, *row, text));
+    }
+}
