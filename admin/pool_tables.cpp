@@ -144,6 +144,17 @@ result_table pool_backend_stats_table(const admin_source& source)
     return table;
 }
 
+result_table pool_pins_table(const admin_source& source)
+{
+    result_table table;
+    table.columns = {"username", "database", "application_name", "client", "reason", "since"};
+    for (const auto& each : source.pins) {
+        table.rows.push_back({each.user, each.database, each.application_name, each.client,
+                              each.why, local_time(each.since)});
+    }
+    return table;
+}
+
 /// There is no query cache yet: what Pgpool-II answers with memory_cache_enabled = off.
 result_table pool_cache_table(const admin_source&)
 {

@@ -8,6 +8,8 @@ namespace pgtorii::admin {
 result_table pool_version_table(const admin_source& source);
 result_table pool_nodes_table(const admin_source& source);
 result_table pool_backend_stats_table(const admin_source& source);
+/// Our own: the sessions that keep their links in a pool mode that shares them.
+result_table pool_pins_table(const admin_source& source);
 result_table pool_cache_table(const admin_source& source);
 result_table pool_status_table(const admin_source& source);
 

@@ -22,6 +22,7 @@ constexpr pool_command pool_commands[] = {
     {"pool_processes", nullptr},           {"pool_nodes", &pool_nodes_table},
     {"pool_version", &pool_version_table}, {"pool_cache", &pool_cache_table},
     {"pool_health_check_stats", nullptr},  {"pool_backend_stats", &pool_backend_stats_table},
+    {"pool_pins", &pool_pins_table},
 };
 
 protocol::pg_error refusal(std::string_view sqlstate, std::string message, std::string detail = {},
@@ -132,10 +133,12 @@ std::optional<protocol::pg_error> show_commands::answer(const question& asked,
                                                         protocol::message_buffer& out) const
 {
     const auto counts = counters_.snapshot();
+    const auto pins = pins_.all();
     const admin_source source{.view = asked.view,
                               .settings = asked.settings,
                               .counters = counts,
-                              .session_balanced_node = asked.balanced_node};
+                              .session_balanced_node = asked.balanced_node,
+                              .pins = pins};
     auto made = answer_to(asked, source);
     if (auto* const error = std::get_if<protocol::pg_error>(&made)) return std::move(*error);
     encode(std::get<result_table>(made), out);

@@ -21,6 +21,7 @@ struct admin_source {
     const config::settings& settings;
     std::span<const core::node_counts> counters;  ///< Index is the node id.
     int session_balanced_node = -1;               ///< -1: the session has none yet.
+    std::span<const core::pin_board::pin> pins{};
 };
 
 using show_answer = std::variant<result_table, protocol::pg_error>;
@@ -38,13 +39,18 @@ show_answer change_parameter(const core::local_commands::question& asked);
 /// Answers sessions. Any thread.
 class show_commands final : public core::local_commands {
 public:
-    explicit show_commands(const core::node_counters& counters) : counters_(counters) {}
+    show_commands(const core::node_counters& counters, const core::pin_board& pins)
+        : counters_(counters),
+          pins_(pins)
+    {
+    }
 
     std::optional<protocol::pg_error> answer(const question& asked,
                                              protocol::message_buffer& out) const override;
 
 private:
     const core::node_counters& counters_;
+    const core::pin_board& pins_;
 };
 
 }  // namespace pgtorii::admin

@@ -208,6 +208,8 @@ void catalog_lookup::send_all()
         out.query(sql);
         link_->ledger.expect(protocol::expected_kind::query, tag, true);
     };
+    // A link that sessions share is as the last of them has left it.
+    if (!link_->is_fresh()) add("DISCARD ALL", tag_preparation);
     for (const auto& statement : order_.space->statements) add(statement, tag_preparation);
     add(limits_of(*link_, home_.settings->catalog_wait_timeout), tag_preparation);
     add(question_.sql(), tag_question);
@@ -288,11 +290,12 @@ catalog_lookup::failure catalog_lookup::on_message(const protocol::message_view&
 void catalog_lookup::give_back()
 {
     const auto& database = order_.pool->database;
-    const bool is_kept = home_.settings->connection_cache && database != "template0" &&
-                         database != "template1" && link_->ledger.is_idle() &&
-                         !link_->ledger.may_owe_more() && link_->output.is_empty() &&
-                         received_.empty() && link_->transport.is_open();
+    const bool is_kept = home_.settings->connection_cache && !is_template_database(database) &&
+                         link_->ledger.is_idle() && !link_->ledger.may_owe_more() &&
+                         link_->output.is_empty() && received_.empty() &&
+                         link_->transport.is_open();
     if (is_kept) {
+        link_->note_discard_all();
         home_.services.pool.put(std::move(link_), home_.loop.now());
     } else {
         link_.reset();

@@ -42,6 +42,7 @@ client_session::~client_session()
     cancels_.clear();
     links_.clear();
     if (has_turn_) home_.services.pool.return_turn();
+    unpin();
 }
 
 void client_session::start()
@@ -72,6 +73,7 @@ task<> client_session::run()
     has_key_ = false;
     bool is_clean = true;
     try {
+        if (!is_ending_) share_links();
         co_await give_back_links();
     } catch (const std::exception&) {
         is_clean = false;

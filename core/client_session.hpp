@@ -232,6 +232,7 @@ private:
     prepared_ptr statement_named(std::string_view name) const;
     std::size_t whole_bytes() const;
     prepared_ptr statement_of(const protocol::parse_message& parse);
+    std::uint64_t content_of(const prepared_statement& statement);
     routing::decision judge(const routing::query_facts_ptr& facts, std::string_view sql,
                             bool is_extended);
     route route_query(std::string_view sql);
@@ -261,8 +262,8 @@ private:
     };
     settings_detour detour_for(const prepared_statement& wanted);
     void bring_within(server_link& link, const prepared_statement& wanted);
-    static bool lacks_statement(const server_link& link, const prepared_statement& wanted);
-    bool lacks_statements(const server_link& link) const;
+    static bool lacks_statement(server_link& link, const prepared_statement& wanted);
+    bool lacks_statements(server_link& link) const;
     runtime::task<> bring_statements(server_link& link);
     std::vector<std::string> explain_route();
 
@@ -276,6 +277,7 @@ private:
     void send_unit(server_link& link, const unit& what);
     void send_query(server_link& link, const unit& what, std::span<const std::byte> bytes);
     void send_extended(server_link& link, std::span<const std::byte> bytes);
+    void prepare_query_within(server_link& link, std::span<const std::byte> bytes, bool is_whole);
     void note_query_within(server_link& link, std::span<const std::byte> bytes, bool is_whole);
     void close_stale_names(server_link& link);
     void close_everywhere(const std::string& name);
@@ -284,13 +286,13 @@ private:
     void forget_answered(const server_link& link);
     void expect_item(server_link& link, const unit_item& item);
     const prepared_statement* item_statement(const unit_item& item) const;
-    bool needs_statement(const server_link& link, const unit_item& item) const;
+    bool needs_statement(server_link& link, const unit_item& item) const;
     std::optional<std::string> stale_name(const server_link& link, const unit_item& item) const;
     void close_on_link(server_link& link, const std::string& name);
     void prepare_place(server_link& link, const unit_item& item);
     void bring_statement(server_link& link, const prepared_statement& statement);
     void begin_unit();
-    void note_sent(const server_link& link, const routing::query_facts_ptr& facts);
+    void note_sent(server_link& link, const routing::query_facts_ptr& facts);
     void answer_locally(const unit& what);
     std::optional<protocol::pg_error> answer_command(protocol::message_buffer& out);
     void skip_unit(const unit& what);
@@ -336,6 +338,26 @@ private:
     void note_own_value(std::span<const std::byte> body);
     void write_link(server_link& link, std::span<const std::byte> bytes);
 
+    // session_sharing.cpp
+    bool shares_links() const { return mode_ != config::pool_mode::session && !is_exclusive_; }
+    void pin(const char* why);
+    void unpin();
+    template <class Look>
+    void look_at_parts(const routing::statement_facts& facts, Look look, int depth = 0) const;
+    void note_pins(const routing::statement_facts& facts, const routing::catalog_facts* catalog,
+                   bool is_parsed);
+    bool uses_sequences(const routing::query_facts& facts) const;
+    static bool mentions_statements(const routing::query_facts& facts);
+    bool shows_foreign_statements(const server_link& link, const routing::query_facts& facts) const;
+    void hide_foreign_statements_within(server_link& link);
+    void share_links();
+    bool may_share() const;
+    bool may_share(const server_link& link) const;
+    bool uses_foreign_sequences(const server_link& link) const;
+    bool uses_foreign_sequences(const server_link& link, const unit_item& item) const;
+    void claim_sequences_within(server_link& link);
+    bool refuses_transaction();
+
     // session_links.cpp, session_opening.cpp, session_leaving.cpp
     server_link* link_to(int node);
     server_link* ready_link(int node);
@@ -348,6 +370,7 @@ private:
     bool serve_unasked(route& way);
     void tell_not_served(const protocol::pg_error& otherwise);
     runtime::task<bool> take_turn(bool may_tell);
+    void tell_of_wait();
     runtime::task<opening> open_link(server_link& link, bool relays);
     runtime::task<opening> connect_link(server_link& link);
     runtime::task<opening> start_link(server_link& link, bool relays);
@@ -360,6 +383,7 @@ private:
     runtime::task<> bring_transaction_settings(server_link& link);
     runtime::task<bool> fail_transaction();
     runtime::task<bool> wait_for_primary(clock::time_point until);
+    void send_own_query(server_link& link, std::string_view sql);
     runtime::task<bool> run_own(server_link& link, std::string_view sql);
     runtime::task<bool> finish_own(server_link& link);
     runtime::task<> give_back_links();
@@ -395,10 +419,14 @@ private:
     settings_ptr settings_;
     std::unique_ptr<own_settings> own_settings_;  // null: the session has never used PGPOOL SET
 
+    config::pool_mode mode_ = config::pool_mode::session;
+
     // What it holds.
     std::vector<std::unique_ptr<server_link>> links_;  // at most one for each node
     waiting_session waiting_;
     bool has_turn_ = false;
+    bool unit_pins_ = false;     // something in this unit pins
+    const char* pin_ = nullptr;  // why it keeps its links, whatever the pool mode
     bool is_exclusive_ = false;  // the client proved itself to one server: that link is all it has
     std::list<std::unique_ptr<cancel_sender>> cancels_;
 
@@ -485,6 +513,7 @@ private:
     bool repair_tells_write_ = false;  // the standby said that it writes
     std::string repair_bytes_;         // the client's messages
     std::string held_replies_;         // what the standby has answered so far
+    protocol::pg_error own_error_;     // why our own query failed; empty: the link is lost
     std::string own_work_value_;       // first column of the last row of our own query
     protocol::pg_error
         lost_error_;  // what a server said when it ended a link that the session can do without

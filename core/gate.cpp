@@ -105,7 +105,8 @@ void refuse(int socket)
 
 }  // namespace
 
-gate::gate(settings_ptr settings, node_counters& counters, const local_commands& commands,
+gate::gate(settings_ptr settings, node_counters& counters, pin_board& pins,
+           const local_commands& commands,
            std::function<settings_ptr(const config::settings&)> load_again)
     : settings_(std::move(settings)),
       load_again_(std::move(load_again)),
@@ -131,7 +132,8 @@ gate::gate(settings_ptr settings, node_counters& counters, const local_commands&
                       [home = there.home.get(), work = std::move(function)] { work(*home); });
               },
           .causal = causal_,
-          .tables = tables_}
+          .tables = tables_,
+          .pins = pins}
 {
     raise_descriptor_limit();
     monitor_ = std::make_unique<ha::monitor>(

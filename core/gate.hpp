@@ -35,7 +35,8 @@ class gate {
 public:
     /// Opens the listening sockets. Throws listen_failure. `load_again` reads the configuration
     /// file at a reload: null when there is something wrong with it (and it has said what).
-    gate(settings_ptr settings, node_counters& counters, const local_commands& commands,
+    gate(settings_ptr settings, node_counters& counters, pin_board& pins,
+         const local_commands& commands,
          std::function<settings_ptr(const config::settings&)> load_again);
     ~gate();
 

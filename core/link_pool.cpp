@@ -37,6 +37,7 @@ bool link_pool::take_turn(waiting_session& who)
         return true;
     }
     who.place = queue_.insert(queue_.end(), &who);
+    waiter_count_.store(queue_.size(), std::memory_order_relaxed);
     who.is_queued = true;
     return false;
 }
@@ -51,6 +52,7 @@ void link_pool::return_turn()
     }
     auto* const next = queue_.front();
     queue_.pop_front();
+    waiter_count_.store(queue_.size(), std::memory_order_relaxed);
     next->is_queued = false;
     next->granted();
 }
@@ -60,6 +62,7 @@ bool link_pool::leave_queue(waiting_session& who)
     const std::lock_guard guard{mutex_};
     if (!who.is_queued) return false;
     queue_.erase(who.place);
+    waiter_count_.store(queue_.size(), std::memory_order_relaxed);
     who.is_queued = false;
     return true;
 }

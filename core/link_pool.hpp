@@ -18,6 +18,12 @@
 
 namespace pgtorii::core {
 
+/// An idle connection to these would block PostgreSQL's CREATE DATABASE: none is kept.
+inline bool is_template_database(std::string_view database)
+{
+    return database == "template0" || database == "template1";
+}
+
 /// What a login answers to a client: the server's own, kept while the pool has a link.
 struct welcome {
     std::vector<std::pair<std::string, std::string>> parameters;
@@ -84,6 +90,8 @@ public:
     enum class look_up_turn : std::uint8_t { none, session, extra };
     look_up_turn take_look_up_turn();
     void return_look_up_turn(look_up_turn which);
+    /// Whether anybody stands in the queue; a look without the mutex, so it may be a moment old.
+    bool has_waiters() const { return waiter_count_.load(std::memory_order_relaxed) > 0; }
     /// How many stand before `who`.
     std::size_t count_ahead_of(const waiting_session& who) const;
 
@@ -129,6 +137,7 @@ private:
     std::size_t turn_count_ = 0;
     std::size_t extra_turn_count_ = 0;
     std::list<waiting_session*> queue_;
+    std::atomic<std::size_t> waiter_count_{0};  // of queue_
 };
 
 }  // namespace pgtorii::core

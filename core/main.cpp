@@ -99,8 +99,9 @@ int serve(const core::command_line& call)
             "pid file found but it seems bogus. Trying to start pgpool anyway...");
     }
     core::node_counters counters;
-    const pgtorii::admin::show_commands commands{counters};
-    core::gate gate{values, counters, commands,
+    core::pin_board pins;
+    const pgtorii::admin::show_commands commands{counters, pins};
+    core::gate gate{values, counters, pins, commands,
                     [&call](const config::settings& running) { return load_again(call, running); }};
     gate.run([&] {
         say(message_level::log,

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace pgtorii::core {
@@ -14,17 +15,57 @@ namespace pgtorii::core {
 /// A prepared statement, of the protocol or of SQL (a server has one space of names for both): all
 /// that is needed to prepare it again on another link.
 struct prepared_statement {
-    std::uint64_t id =
-        0;             ///< Never used twice in a session: tells two statements of one name apart.
-    std::string name;  ///< The client's; empty: the unnamed statement.
-    std::string text;  ///< Of SQL: the PREPARE statement itself.
+    /// Never used twice in a worker: tells two statements of one name apart.
+    std::uint64_t id = 0;
+    /// Equal for statements of equal text, types and text settings, whose sessions share links;
+    /// zero: shared with nobody.
+    std::uint64_t content = 0;
+    std::string name;     ///< The client's; empty: the unnamed statement.
+    std::string text;     ///< Of SQL: the PREPARE statement itself.
     bool is_sql = false;  ///< Made by PREPARE.
     bool is_cut = false;  ///< Too long to be kept: it is only where it was made.
     std::vector<std::uint32_t> parameter_types;
     routing::query_facts_ptr facts;
     /// By which its text was read: its constants keep what they meant then.
     session_settings::text_settings_ptr text_settings;
+    std::string search_path;  ///< Of then: the statement that had set it.
 };
+
+/// What a link has under a name.
+struct placed_statement {
+    std::uint64_t id = 0;
+    std::uint64_t content = 0;
+};
+
+/// The ids of a worker's statements and their contents; no other worker gives the same ones. A link
+/// that has come from another worker just has nothing that is known here.
+class statement_ids {
+public:
+    explicit statement_ids(int worker) : last_((static_cast<std::uint64_t>(worker) + 1) << 48) {}
+
+    std::uint64_t next() { return ++last_; }
+    /// The id of what `key` describes. Forgets all when there are too many: the same content then
+    /// gets a new id, and is prepared once more.
+    std::uint64_t content_of(std::string&& key);
+
+private:
+    static constexpr std::size_t key_bytes_max = 4 * 1024 * 1024;
+    std::uint64_t last_;
+    std::unordered_map<std::string, std::uint64_t> contents_;
+    std::size_t key_bytes_ = 0;
+};
+
+inline std::uint64_t statement_ids::content_of(std::string&& key)
+{
+    if (const auto known = contents_.find(key); known != contents_.end()) return known->second;
+    constexpr std::size_t entry_bytes = 100;
+    if (key_bytes_ + key.size() + entry_bytes > key_bytes_max) {
+        contents_.clear();
+        key_bytes_ = 0;
+    }
+    key_bytes_ += key.size() + entry_bytes;
+    return contents_.emplace(std::move(key), next()).first->second;
+}
 
 using prepared_ptr = std::shared_ptr<const prepared_statement>;
 
@@ -45,11 +86,9 @@ public:
         if (found != by_name_.end() && found->second->id == statement.id) by_name_.erase(found);
     }
     void clear() { by_name_.clear(); }
-    std::uint64_t next_id() { return ++last_id_; }
 
 private:
     std::unordered_map<std::string, prepared_ptr> by_name_;
-    std::uint64_t last_id_ = 0;
 };
 
 }  // namespace pgtorii::core

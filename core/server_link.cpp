@@ -5,6 +5,7 @@
 
 #include <array>
 #include <sys/socket.h>
+#include <utility>
 
 namespace pgtorii::core {
 
@@ -43,6 +44,51 @@ server_link::~server_link()
             ::send(fd, terminate.data(), terminate.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     }
     owner_.forget(*this);
+}
+
+void server_link::note_close_sent(const std::string& name)
+{
+    const auto found = statements.find(name);
+    if (found == statements.end()) return;
+    found->second = {};
+    closed_names_.push_back(name);
+}
+
+void server_link::note_all_closed()
+{
+    for (auto& [name, placed] : statements) {
+        placed = {};
+        closed_names_.push_back(name);
+    }
+}
+
+void server_link::note_unit_end(bool has_failed)
+{
+    // The server may have skipped it.
+    if (std::exchange(sequences_are_new_, false) && has_failed) sequences_of = 0;
+    if (!brought_names_.empty()) {
+        for (const auto& name : std::exchange(brought_names_, {})) {
+            const auto found = statements.find(name);
+            if (has_failed && found != statements.end()) found->second = {};
+        }
+    }
+    if (closed_names_.empty()) return;
+    for (const auto& name : std::exchange(closed_names_, {})) {
+        const auto found = statements.find(name);
+        // Prepared again since, or (after an error) perhaps not closed.
+        if (has_failed || found == statements.end() || found->second.id != 0) continue;
+        statements.erase(found);
+    }
+}
+
+void server_link::note_discard_all()
+{
+    if (settings_version != 0) isolation = link_isolation::unknown;
+    settings_version = 0;
+    settings.reset();
+    statements.clear();
+    names_to_close.clear();
+    sequences_of = 0;
 }
 
 void server_link::park()

@@ -1,8 +1,10 @@
 #pragma once
 
 #include "core/base/clock.hpp"
+#include "core/prepared_statements.hpp"
 #include "core/runtime/descriptor.hpp"
 #include "core/runtime/transport.hpp"
+#include "core/session_settings.hpp"
 #include "ha/cluster_view.hpp"
 #include "protocol/reply_ledger.hpp"
 
@@ -80,9 +82,30 @@ public:
     std::size_t transaction_settings = 0;  ///< So many SETs of that transaction were brought here.
     link_isolation isolation = link_isolation::unknown;  ///< Of the transactions to come here.
 
-    std::uint64_t settings_version = 0;  ///< Of the session's record of settings, as brought here.
-    std::unordered_map<std::string, std::uint64_t>
-        statements;                           ///< Prepared here: client's name, statement id.
+    /// Of the session's record of settings, as brought here; unknown_version: as `settings` says.
+    std::uint64_t settings_version = 0;
+    static constexpr std::uint64_t unknown_version = ~std::uint64_t{0};
+    session_settings::link_settings_ptr settings;  ///< As last brought here, whoever it was.
+    std::unordered_map<std::string, placed_statement> statements;  ///< By the client's name.
+    /// A Close of a name goes to the server: unless the unit fails before it, nothing is left
+    /// there, of whatever session.
+    void note_close_sent(const std::string& name);
+    /// A statement of the session is prepared here in the middle of a unit, under this name.
+    void note_brought(const std::string& name) { brought_names_.push_back(name); }
+    /// DEALLOCATE ALL goes to the server in the middle of a unit.
+    void note_all_closed();
+    /// The unit has ended.
+    void note_unit_end(bool has_failed);
+    /// The session whose currval() it can tell; zero: that of others, perhaps.
+    std::uint64_t sequences_of = 0;
+    /// Nothing of others is left of that: DISCARD SEQUENCES goes to the server.
+    void claim_sequences(std::uint64_t session)
+    {
+        sequences_of = session;
+        sequences_are_new_ = true;
+    }
+    /// Worker and number of the session that has shared it last.
+    std::pair<int, std::uint64_t> last_holder{-1, 0};
     std::vector<std::string> names_to_close;  ///< Of those, what the session may have forgotten.
     std::uint32_t cancels_under_way =
         0;  ///< While not zero, nothing new is sent and it is not handed on.
@@ -94,6 +117,14 @@ public:
 
     clock::time_point returned_at{};  ///< When it was parked.
 
+    /// Nothing of any session is on it: it is as after its login.
+    bool is_fresh() const
+    {
+        return settings_version == 0 && !settings && statements.empty() && sequences_of == 0;
+    }
+    /// DISCARD ALL has run on it: it is fresh.
+    void note_discard_all();
+
     /// Ends the watch and keeps the socket inside, for the pool; `unpark` gives it to a worker
     /// again.
     void park();
@@ -101,6 +132,9 @@ public:
     int parked_fd() const { return parked_.get(); }
 
 private:
+    std::vector<std::string> closed_names_;   // in this unit
+    std::vector<std::string> brought_names_;  // in this unit
+    bool sequences_are_new_ = false;          // in this unit
     link_pool& owner_;
     std::shared_ptr<core::pool> home_;
     int node_;

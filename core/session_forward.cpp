@@ -191,6 +191,7 @@ bool client_session::on_reply(server_link& link, char type, std::span<const std:
         const auto status = protocol::read_ready_for_query(body);
         if (!status) return false;
         link.status = *status;
+        link.note_unit_end(unit_failed_);
         if (is_ours) return false;
         return on_ready(link, *status);
     }
@@ -215,10 +216,6 @@ bool client_session::on_reply(server_link& link, char type, std::span<const std:
             const auto& closed = *unit_closes_[what.tag];
             prepared_.remove(closed);
             close_everywhere(closed.name);
-            const auto there = link.statements.find(closed.name);
-            // Another Parse of the name may have been sent behind it.
-            if (there != link.statements.end() && there->second == closed.id)
-                link.statements.erase(there);
         }
         return !is_ours;
     case 'E': return on_error(link, body, what);
@@ -248,6 +245,7 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
     if (is_ours && !is_brought) {
         own_work_failed_ = true;
         own_work_value_ = fields.message.value_or(std::string_view{});
+        own_error_ = fields.to_error();
         return false;
     }
     if (what.is_fatal) {
@@ -267,6 +265,10 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
             return false;
         }
         release_held();
+    }
+    if (what.kind == protocol::expected_kind::parse && !is_ours && what.tag < unit_parses_.size() &&
+        unit_parses_[what.tag] && unit_parses_[what.tag]->name.empty()) {
+        prepared_.remove(std::string{});
     }
     unit_failed_ = true;
     tracker_.failed();
@@ -332,8 +334,8 @@ bool client_session::on_ready(server_link& link, char status)
         // Nor is it known what stands under that name now: the next to use the name closes it
         // first.
         const auto there = link.statements.find(each->name);
-        if (there != link.statements.end() && there->second == each->id)
-            there->second = unknown_statement;
+        if (there != link.statements.end() && there->second.id == each->id)
+            there->second = {.id = unknown_statement};
     }
     unit_parses_.clear();
     const bool is_main = &link == primary_link();
@@ -365,8 +367,10 @@ bool client_session::on_ready(server_link& link, char status)
     }
     if (tracker_.unit_changes_schema()) home_.forget_catalog(database_);
     note_published();
-    if (is_main && (link.settings_version == version_before || settings_changed_)) {
+    if (is_main && (link.settings_version == version_before || settings_changed_) &&
+        link.settings_version != settings_record_.version()) {
         link.settings_version = settings_record_.version();
+        link.settings = settings_record_.link_settings();
     }
     settings_changed_ = false;
     if (before != 'I' && (status == 'I' || unit_ended_transaction_)) {
@@ -441,14 +445,21 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
     if (facts.change == routing::setting_change::discard_all) {
         forget_statements(link, {});
         has_server_state_ = false;
+        // What was sent behind it in the same unit may have pinned anew.
+        if (!unit_pins_) unpin();
     }
     tracker_.completed(facts, tag);
-    if (facts.creates_temp || facts.calls_set_config || facts.effects_unknown ||
-        facts.takes_advisory_lock || facts.holds_cursor)
-        makes_state = true;
-    if (makes_state) {
+    const char* why = makes_state ? (facts.kind == statement_kind::listen ? "LISTEN" : "LOAD")
+                      : facts.creates_temp        ? "temporary tables"
+                      : facts.calls_set_config    ? "set_config()"
+                      : facts.takes_advisory_lock ? "advisory locks"
+                      : facts.holds_cursor        ? "a cursor WITH HOLD"
+                      : facts.effects_unknown     ? "a statement that may have any effect"
+                                                  : nullptr;
+    if (why) {
         has_server_state_ = true;
         state_node_ = link.node();
+        pin(why);
     }
     if (facts.change != routing::setting_change::none) {
         settings_changed_ = true;
@@ -545,6 +556,7 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
     case 'Q':
         // A Query inside an extended unit ends it.
         if (links_.size() > 1 && !link.ledger.is_skipping()) end_unit_elsewhere(&link);
+        prepare_query_within(link, present.first(there), is_whole);
         link.ledger.expect(protocol::expected_kind::query);
         note_query_within(link, present.first(there), is_whole);
         is_query_unit_ = !link.ledger.is_skipping();
@@ -565,6 +577,7 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
         if (!link.ledger.is_skipping()) bring_named(link, item);
         if (needs_statement(link, item) || stale_name(link, item) || item.is_lost_portal)
             prepare_place(link, item);
+        if (item.type == 'E' && uses_foreign_sequences(link, item)) claim_sequences_within(link);
         expect_item(link, item);
         break;
     }

@@ -14,6 +14,7 @@ session_home::session_home(runtime::worker& worker_loop, gate_services& shared,
       view(std::move(first_view)),
       facts({.bytes_max = static_cast<std::size_t>(settings->fact_cache_size)}, {},
             std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()),
+      statement_ids(worker_loop.index()),
       unreadable_facts(std::make_shared<const routing::query_facts>(routing::unreadable({}))),
       random(std::random_device{}()),
       catalog_(std::make_unique<catalog_service>(*this))

@@ -6,6 +6,8 @@
 #include "core/catalog_generations.hpp"
 #include "core/link_pool.hpp"
 #include "core/node_counters.hpp"
+#include "core/pin_board.hpp"
+#include "core/prepared_statements.hpp"
 #include "core/runtime/worker.hpp"
 #include "ha/causal_board.hpp"
 #include "ha/cluster_view.hpp"
@@ -72,6 +74,8 @@ struct gate_services {
     ha::causal_board& causal;
     /// What was written lately: for disable_load_balance_on_write = dml_adaptive_global.
     routing::written_table_clock& tables;
+    /// Sessions that keep their links in a pool mode that shares them.
+    pin_board& pins;
 };
 
 /// Everything of one worker that its sessions use. Lives and is used on that worker; the control
@@ -89,6 +93,7 @@ public:
     ha::cluster_view_ptr view;
     routing::fact_cache facts;
     routing::repair_memory repaired;
+    core::statement_ids statement_ids;
     const routing::query_facts_ptr
         unreadable_facts;  ///< Of a text that is too long to be looked at.
     std::minstd_rand random;

@@ -20,12 +20,6 @@ constexpr std::chrono::seconds reset_limit{10};
 /// A client that has gone may cost this much of reading before its statement is cancelled.
 constexpr std::size_t drained_bytes_max = 256 * 1024;
 
-/// PostgreSQL's commands that would be blocked by an idle connection to these.
-bool is_template(const std::string& database)
-{
-    return database == "template0" || database == "template1";
-}
-
 }  // namespace
 
 void client_session::send_cancel(server_link& link)
@@ -111,12 +105,15 @@ task<> client_session::give_back_links()
         co_await drain(link);
         deadline_.disarm();
         const bool is_wanted =
-            settings_->connection_cache && !link.was_challenged && !is_template(database_);
+            settings_->connection_cache && !link.was_challenged && !is_template_database(database_);
         bool is_clean = is_wanted && !link.is_spoiled && !is_ending_ && link.transport.is_open();
         if (is_clean) {
             home_.loop.arm(deadline_, reset_limit);
             deadline_has_passed_ = false;
-            for (const auto& statement : settings_->reset_query_list) {
+            auto statements = settings_->reset_query_list.items;
+            // What it has shared its links for is told by their records: they must be true.
+            if (shares_links()) statements.emplace_back("DISCARD ALL");
+            for (const auto& statement : statements) {
                 const bool is_abort = statement == "ABORT" || statement == "abort";
                 if (is_abort && link.status == 'I') continue;
                 if (!is_clean) break;
@@ -141,10 +138,7 @@ task<> client_session::give_back_links()
             ++i;
             continue;
         }
-        link.statements.clear();
-        link.names_to_close.clear();
-        if (link.settings_version != 0) link.isolation = link_isolation::unknown;
-        link.settings_version = 0;
+        link.note_discard_all();
         link.in_shared_transaction = false;
         link.transaction_settings = 0;
         auto clean = std::move(links_[i]);

@@ -18,6 +18,9 @@ namespace {
 constexpr std::chrono::seconds primary_wait_limit{30};
 /// How soon a primary that refused a connection is tried again.
 constexpr std::chrono::seconds primary_retry_pause{1};
+/// Where sessions share links: a client that has waited so long is told.
+constexpr std::chrono::seconds long_wait{2};
+
 }  // namespace
 
 server_link* client_session::link_to(int node)
@@ -53,7 +56,8 @@ server_link* client_session::ready_link(int node)
         // The one that ran the SET has it already; on_ready keeps its version current.
         return nullptr;
     }
-    if (is_left_in_transaction(*link)) return nullptr;
+    if (is_left_in_transaction(*link) || uses_foreign_sequences(*link)) return nullptr;
+    if (facts_ && shows_foreign_statements(*link, *facts_)) return nullptr;
     const bool is_away = link->node() != main_node();
     if (is_away ? !is_standby_ready(*link) : must_fix_transaction()) return nullptr;
     if (!needed_statements_.empty() && lacks_statements(*link)) return nullptr;
@@ -109,6 +113,17 @@ task<server_link*> client_session::prepare(route& way)
             way = resolve({routing::target::primary, routing::reason::transaction_isolation});
             continue;
         }
+        // A server that is there has refused what the session has set up (the role is gone ...):
+        // another connection would refuse it too.
+        const bool is_refused = way.node == main_node() && status() == 'I' && !link->is_spoiled &&
+                                !own_error_.message.empty() &&
+                                !own_error_.sqlstate.starts_with("57");
+        if (is_refused) {
+            drop_link(*link);
+            own_error_.severity = "ERROR";
+            tell_not_served(own_error_);
+            co_return nullptr;
+        }
         // A prelude that fails is never shown as the client's error: the link goes, and the primary
         // serves.
         opening failed;
@@ -134,12 +149,23 @@ void client_session::tell_not_served(const protocol::pg_error& otherwise)
 task<opening> client_session::obtain_link(int node)
 {
     opening outcome;
-    if (auto parked = home_.services.pool.take(*pool_, node)) {
+    auto parked = home_.services.pool.take(*pool_, node);
+    // The pool mode has changed since the last session that had it.
+    if (parked && !shares_links() && !parked->is_fresh()) parked.reset();
+    if (parked) {
         auto& link = *parked;
         links_.push_back(std::move(parked));
         if (!link.transport.open(home_.loop.source(), link.unpark(), events_, event_link_in,
                                  event_link_out)) {
             outcome.what = opening::outcome::ready;
+        }
+        if (link.last_holder != std::pair{home_.loop.index(), id_}) link.sequences_of = 0;
+        // Most often it is as the session wants it, and nothing has to be brought.
+        const bool is_certain = settings_record_.is_certain();
+        if (is_certain && link.settings_version == server_link::unknown_version &&
+            session_settings::statements_between(link.settings, settings_record_.link_settings())
+                .empty()) {
+            link.settings_version = settings_record_.version();
         }
         co_return outcome;
     }
@@ -238,6 +264,15 @@ task<client_session::readiness_of_link> client_session::bring_state(server_link&
         !co_await bring_settings(link)) {
         co_return readiness_of_link::lost;
     }
+    // A failed transaction refuses both.
+    if (status() != 'E' && uses_foreign_sequences(link)) {
+        if (!co_await run_own(link, "DISCARD SEQUENCES")) co_return readiness_of_link::lost;
+        link.sequences_of = id_;
+    }
+    if (status() != 'E' && facts_ && shows_foreign_statements(link, *facts_)) {
+        if (!co_await run_own(link, "DEALLOCATE ALL")) co_return readiness_of_link::lost;
+        link.statements.clear();
+    }
     if (link.node() == main_node()) {
         if (must_fix_transaction()) {
             transaction_is_fixed_ = co_await run_own(link, "SELECT 1");
@@ -258,6 +293,20 @@ task<client_session::readiness_of_link> client_session::bring_state(server_link&
                                                         : readiness_of_link::not_shareable;
 }
 
+void client_session::tell_of_wait()
+{
+    auto& pool = home_.services.pool;
+    home_.replies.notice_response(
+        {.severity = "NOTICE",
+         .sqlstate = "53300",
+         .message = "waiting for a server connection",
+         .detail = fmt::format(
+             "All {} server connections are in use, and {} clients are before this one.",
+             pool.link_count_max(), pool.count_ahead_of(waiting_)),
+         .hint = "num_init_children * max_pool bounds the connections to a server."});
+    send_replies();
+}
+
 /// Waits first-in-first-out for the right to hold links. False: cancelled, late, or the session is
 /// over.
 task<bool> client_session::take_turn(bool may_tell)
@@ -269,15 +318,12 @@ task<bool> client_session::take_turn(bool may_tell)
         co_return true;
     }
     if (may_tell) {
-        home_.replies.notice_response(
-            {.severity = "NOTICE",
-             .sqlstate = "53300",
-             .message = "waiting for a server connection",
-             .detail = fmt::format(
-                 "All {} server connections are in use, and {} clients are before this one.",
-                 pool.link_count_max(), pool.count_ahead_of(waiting_)),
-             .hint = "num_init_children * max_pool bounds the connections to a server."});
-        send_replies();
+        // Where links are shared, a short wait is nothing to speak of.
+        if (shares_links()) {
+            home_.loop.arm(pause_, long_wait);
+        } else {
+            tell_of_wait();
+        }
         if (settings_->query_wait_timeout.count() > 0) {
             home_.loop.arm(deadline_, settings_->query_wait_timeout);
         }
@@ -287,9 +333,14 @@ task<bool> client_session::take_turn(bool may_tell)
         const auto events = co_await events_;
         if (events & event_turn) is_granted = true;
         note(events);
+        if (std::exchange(pause_has_passed_, false) && !is_granted) tell_of_wait();
         flush_client();
     }
-    if (may_tell) deadline_.disarm();
+    if (may_tell) {
+        deadline_.disarm();
+        pause_.disarm();
+        pause_has_passed_ = false;
+    }
     if (may_tell && is_granted) deadline_has_passed_ = false;
     if (is_granted) {
         has_turn_ = true;
@@ -327,14 +378,22 @@ task<bool> client_session::wait_for_primary(clock::time_point until)
     co_return is_found;
 }
 
-/// Runs a query of ours on an idle link and waits for its end. False: it failed, or the link is
-/// lost.
-task<bool> client_session::run_own(server_link& link, std::string_view sql)
+/// A query of ours, whose answer is swallowed. It ends the unnamed statement there, as any Query
+/// does; the session may still mean its own.
+void client_session::send_own_query(server_link& link, std::string_view sql)
 {
     home_.replies.query(sql);
     write_link(link, home_.replies.bytes());
     home_.replies.clear();
+    link.statements.erase(std::string{});
     link.ledger.expect(protocol::expected_kind::query, own_tag, true);
+}
+
+/// Runs a query of ours on an idle link and waits for its end. False: it failed, or the link is
+/// lost.
+task<bool> client_session::run_own(server_link& link, std::string_view sql)
+{
+    send_own_query(link, sql);
     co_return co_await finish_own(link);
 }
 
@@ -344,6 +403,7 @@ task<bool> client_session::finish_own(server_link& link)
 {
     own_work_failed_ = false;
     own_work_value_.clear();
+    own_error_ = {};
     is_own_work_ = true;
     bool goes_on = true;
     while (goes_on) {
@@ -365,11 +425,21 @@ task<bool> client_session::finish_own(server_link& link)
 task<bool> client_session::bring_settings(server_link& link)
 {
     const auto wanted = settings_record_.version();
-    for (const auto& statement : settings_record_.statements_after(link.settings_version)) {
+    const auto settings = settings_record_.link_settings();
+    const bool is_others = link.settings_version == server_link::unknown_version;
+    const auto statements = is_others
+                                ? session_settings::statements_between(link.settings, settings)
+                                : settings_record_.statements_after(link.settings_version);
+    if (statements.empty()) {
+        link.settings_version = wanted;
+        co_return true;
+    }
+    for (const auto& statement : statements) {
         if (!co_await run_own(link, statement)) co_return false;
         if (statement == "DISCARD ALL") link.statements.clear();
     }
     link.settings_version = wanted;
+    link.settings = settings;
     link.isolation = link_isolation::unknown;
     co_return true;
 }
@@ -457,12 +527,7 @@ void client_session::leave_shared_transaction(server_link& link)
 {
     link.in_shared_transaction = false;
     link.transaction_settings = 0;
-    home_.replies.query("ROLLBACK");
-    const std::string message{reinterpret_cast<const char*>(home_.replies.bytes().data()),
-                              home_.replies.bytes().size()};
-    home_.replies.clear();
-    write_link(link, std::as_bytes(std::span{message}));
-    link.ledger.expect(protocol::expected_kind::query, own_tag, true);
+    send_own_query(link, "ROLLBACK");
 }
 
 }  // namespace pgtorii::core

@@ -59,6 +59,7 @@ task<bool> client_session::log_in()
     }
     startup_packet_ = protocol::startup_packet(user_, database_, asked.parameters);
     pool_ = home_.services.pool.find(startup_packet_, user_, database_);
+    mode_ = config::pool_mode_of(*settings_, user_, database_);
 
     key_ = home_.services.cancels.add({home_.loop.index(), id_});
     has_key_ = true;

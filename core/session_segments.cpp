@@ -200,7 +200,7 @@ client_session::unit_item client_session::read_item_head(protocol::frame_header 
     item.name_bytes = static_cast<std::uint32_t>(first_end);
     if (header.type == 'P') {
         auto made = std::make_shared<prepared_statement>();
-        made->id = prepared_.next_id();
+        made->id = home_.statement_ids.next();
         made->name = text.substr(0, first_end);
         made->is_cut = true;
         if (item.name_bytes > 0) item.conflict = statement_named(made->name);
@@ -210,8 +210,11 @@ client_session::unit_item client_session::read_item_head(protocol::frame_header 
         item.name = text.substr(0, first_end);
         const auto rest = text.substr(first_end + 1);
         const auto second_end = rest.find('\0');
-        if (second_end != std::string_view::npos)
-            item.statement = statement_named(rest.substr(0, second_end));
+        if (second_end != std::string_view::npos) {
+            const auto name = rest.substr(0, second_end);
+            item.statement = statement_named(name);
+            if (!item.statement) item.unknown_name = name;
+        }
     }
     return item;
 }
@@ -438,6 +441,27 @@ std::size_t client_session::whole_bytes() const
                     2 * runtime::worker::buffer_bytes);
 }
 
+/// What makes two sessions' statements one: the text with its types, and by what the text is read.
+/// Zero: not known.
+std::uint64_t client_session::content_of(const prepared_statement& statement)
+{
+    if (!settings_record_.has_certain_namespace() || settings_record_.has_uncommitted()) return 0;
+    std::string key = statement.text;
+    const auto add = [&key](std::string_view part) {
+        key.push_back('\0');
+        key.append(part);
+    };
+    for (const auto type : statement.parameter_types) add(std::to_string(type));
+    if (statement.text_settings) {
+        for (const auto& [name, sql] : *statement.text_settings) add(sql);
+    }
+    for (const auto& sql : settings_record_.namespace_statements()) add(sql);
+    add(pool_->key);
+    // DDL makes a statement's answer another one: a plan of before would be refused (0A000).
+    add(std::to_string(*home_.services.generations.of(database_)));
+    return home_.statement_ids.content_of(std::move(key));
+}
+
 /// The statement that a Parse makes. The same unnamed text again, which is what a driver without
 /// named statements sends each time, is the same statement and costs nothing.
 prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
@@ -457,13 +481,15 @@ prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
         }
     }
     auto made = std::make_shared<prepared_statement>();
-    made->id = prepared_.next_id();
+    made->id = home_.statement_ids.next();
     made->name = parse.statement;
     made->text = parse.query;
     for (std::size_t i = 0; i < parse.type_count; ++i)
         made->parameter_types.push_back(parse.type(i));
     made->facts = home_.facts.find_or_analyze(parse.query, text_rules_);
     made->text_settings = settings_record_.text_settings_now();
+    made->search_path = settings_record_.search_path_now();
+    if (!parse.statement.empty() && shares_links()) made->content = content_of(*made);
     if (parse.statement.empty()) {
         last_unnamed_ = made;
         last_unnamed_rules_ = rules();

@@ -55,7 +55,7 @@ void client_session::count_statements(const server_link& link, const routing::qu
 }
 
 /// What the session has to remember of statements that are about to be sent.
-void client_session::note_sent(const server_link& link, const routing::query_facts_ptr& facts)
+void client_session::note_sent(server_link& link, const routing::query_facts_ptr& facts)
 {
     const auto prepared = prepared_facts(*facts);
     const bool is_main = link.node() == main_node();
@@ -67,6 +67,10 @@ void client_session::note_sent(const server_link& link, const routing::query_fac
         // Our own idle links must not keep it from being dropped (Pgpool-II: the same).
         if (each.drops_database) home_.services.pool.drop_database(each.name);
         if (is_main && may_touch_data(each)) touches_data_ = true;
+        note_pins(each, context.catalog, facts->is_parsed);
+        // From its first write on, what currval() tells may be of its own.
+        if (is_main && shares_links() && link.sequences_of == 0 && may_touch_data(each))
+            link.sequences_of = id_;
         // SHOW and nothing at all take no snapshot.
         if (!is_main && each.kind != statement_kind::show && each.kind != statement_kind::empty)
             reader_has_queried_ = status() != 'I';
@@ -79,6 +83,7 @@ void client_session::begin_unit()
     unit_executes_.clear();
     unit_closes_.clear();
     unit_failed_ = false;
+    unit_pins_ = false;
     unit_ended_transaction_ = false;
     statement_index_ = 0;
     effects_text_.clear();
@@ -138,6 +143,7 @@ void client_session::send_query(server_link& link, const unit& what,
         count_statements(link, *facts_);
         note_sent(link, facts_);
         tracker_.pin();
+        pin("a text longer than analyze_bytes_max");
         log_node_statement(link, {}, "(statement longer than analyze_bytes_max)");
     }
     if (!link.statements.empty()) {
@@ -152,16 +158,33 @@ void client_session::send_query(server_link& link, const unit& what,
     is_open_ended_ = stream_bytes_ > 0;
 }
 
-/// A Query that came inside an extended unit: `bytes` hold what is there of it.
-void client_session::note_query_within(server_link& link, std::span<const std::byte> bytes,
-                                       bool is_whole)
+/// A Query that came inside an extended unit: `bytes` hold what is there of it. Before it goes to
+/// the server, the statements that it may name are made those of this session.
+void client_session::prepare_query_within(server_link& link, std::span<const std::byte> bytes,
+                                          bool is_whole)
 {
     const std::string_view body{reinterpret_cast<const char*>(bytes.data()) + 5, bytes.size() - 5};
     if (is_whole) {
         analyze(body.substr(0, body.find('\0')));
     } else {
         facts_ = home_.unreadable_facts;
+    }
+    if (link.ledger.is_skipping() || status() == 'E') return;
+    if (shows_foreign_statements(link, *facts_)) hide_foreign_statements_within(link);
+    needed_statements_.clear();
+    for (const auto& each : facts_->statements) need_statement(each);
+    for (const auto& each : std::exchange(needed_statements_, {})) {
+        if (lacks_statement(link, *each)) bring_within(link, *each);
+    }
+}
+
+void client_session::note_query_within(server_link& link, std::span<const std::byte> bytes,
+                                       bool is_whole)
+{
+    const std::string_view body{reinterpret_cast<const char*>(bytes.data()) + 5, bytes.size() - 5};
+    if (!is_whole) {
         tracker_.pin();
+        pin("a text longer than analyze_bytes_max");
     }
     note_sent(link, facts_);
     has_effects_ = is_whole && routing::has_session_effects(*facts_);
@@ -178,6 +201,12 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
     forget_answered(link);
     if (must_show_earlier_reads(link)) take_snapshot_within(link);
     for (const auto& item : items_) {
+        if (item.statement && item.statement->facts && status() != 'E' &&
+            shows_foreign_statements(link, *item.statement->facts)) {
+            write_link(link, bytes.subspan(run, item.offset - run));
+            run = item.offset;
+            hide_foreign_statements_within(link);
+        }
         if (names_statements(item)) {
             write_link(link, bytes.subspan(run, item.offset - run));
             run = item.offset;
@@ -187,6 +216,11 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
             write_link(link, bytes.subspan(run, item.offset - run));
             run = item.offset;
             prepare_place(link, item);
+        }
+        if (item.type == 'E' && uses_foreign_sequences(link, item)) {
+            write_link(link, bytes.subspan(run, item.offset - run));
+            run = item.offset;
+            claim_sequences_within(link);
         }
         expect_item(link, item);
     }
@@ -262,12 +296,11 @@ const prepared_statement* client_session::item_statement(const unit_item& item) 
     return item.type == 'P' ? item.conflict.get() : nullptr;
 }
 
-bool client_session::needs_statement(const server_link& link, const unit_item& item) const
+bool client_session::needs_statement(server_link& link, const unit_item& item) const
 {
     const auto* const wanted = item_statement(item);
     if (!wanted || wanted->is_cut || wanted->is_sql) return false;
-    const auto there = link.statements.find(wanted->name);
-    return there == link.statements.end() || there->second != wanted->id;
+    return lacks_statement(link, *wanted);
 }
 
 /// A name that is free in the session, on a link that still has an old statement under it: what the
@@ -296,7 +329,10 @@ void client_session::close_stale_names(server_link& link)
 {
     bool is_closed = false;
     for (const auto& each : facts_->statements) {
-        if (each.kind != statement_kind::prepare && each.kind != statement_kind::execute) continue;
+        const bool names_one = each.kind == statement_kind::prepare ||
+                               each.kind == statement_kind::execute ||
+                               each.kind == statement_kind::deallocate;
+        if (!names_one) continue;
         if (prepared_.find(each.name) || !link.statements.contains(each.name)) continue;
         close_on_link(link, each.name);
         is_closed = true;
@@ -326,7 +362,7 @@ void client_session::close_forgotten(server_link& link, bool needs_sync)
         const auto there = link.statements.find(name);
         if (there == link.statements.end()) continue;
         const auto now = prepared_.find(name);
-        if (now && now->id == there->second) continue;
+        if (now && now->id == there->second.id) continue;
         close_on_link(link, name);
         is_closed = true;
     }
@@ -356,6 +392,7 @@ void client_session::prepare_place(server_link& link, const unit_item& item)
         taken.text = "ROLLBACK";
         taken.parameter_types.clear();
         taken.id = unknown_statement;
+        taken.content = 0;
         taken.text_settings = settings_record_.text_settings_now();
         bring_statement(link, taken);
     } else {
@@ -368,7 +405,7 @@ void client_session::close_on_link(server_link& link, const std::string& name)
     home_.replies.close_statement(name);
     write_link(link, home_.replies.bytes());
     home_.replies.clear();
-    link.statements.erase(name);
+    link.note_close_sent(name);
     link.ledger.expect(protocol::expected_kind::close, own_tag, true);
 }
 
@@ -391,7 +428,7 @@ void client_session::bring_statement(server_link& link, const prepared_statement
     for (const auto& each : detour.back) run_within(link, each, brought_tag);
     write_link(link, out.bytes());
     out.clear();
-    link.statements[statement.name] = statement.id;
+    link.statements[statement.name] = {statement.id, statement.content};
 }
 
 void client_session::expect_item(server_link& link, const unit_item& item)
@@ -399,13 +436,18 @@ void client_session::expect_item(server_link& link, const unit_item& item)
     using protocol::expected_kind;
     switch (item.type) {
     case 'P':
+        // It can't be brought elsewhere.
+        if (item.statement && item.statement->is_cut) pin("a long statement");
         if (item.name_bytes == 0) {
-            // The server drops its unnamed statement before it looks at the new one.
-            prepared_.remove(std::string{});
+            // The server drops its unnamed statement before it looks at the new one; but an error
+            // before may keep it from doing so.
+            if (!item.statement) prepared_.remove(std::string{});
             link.statements.erase(std::string{});
         }
         if (item.statement) {
-            if (!item.conflict) link.statements[item.statement->name] = item.statement->id;
+            if (!item.conflict)
+                link.statements[item.statement->name] = {item.statement->id,
+                                                         item.statement->content};
             log_node_statement(link, prefix_of('P'), item.statement->text);
         }
         unit_parses_.push_back(item.statement);
@@ -440,6 +482,8 @@ void client_session::expect_item(server_link& link, const unit_item& item)
     case 'C':
         log_node_statement(link, {}, "C message");
         unit_closes_.push_back(item.names_portal ? nullptr : item.statement);
+        if (!item.names_portal)
+            link.note_close_sent(item.statement ? item.statement->name : item.unknown_name);
         link.ledger.expect(expected_kind::close,
                            static_cast<std::uint32_t>(unit_closes_.size() - 1));
         break;
@@ -453,6 +497,7 @@ void client_session::expect_item(server_link& link, const unit_item& item)
         if (links_.size() > 1 && !link.ledger.is_skipping()) end_unit_elsewhere(&link);
         tracker_.sent_unknown();
         touches_data_ = true;
+        pin("a function call");  // its number tells nothing of the function
         link.ledger.expect(expected_kind::function_call);
         is_open_ended_ = link.ledger.is_skipping();
         break;

@@ -27,9 +27,12 @@ task<> client_session::serve()
         unit what;
         // Edges of other links came while the last unit had all the attention.
         if ((has_readable_link() || has_dead_link()) && !on_idle_events()) co_return;
+        // A client that never pauses lets others have their turn, too.
+        if (shares_links() && home_.services.pool.has_waiters()) share_links();
         while ((what = next_unit()).what == unit::kind::none) {
             if (is_ending_) send_fatal(shutting_down);
             if (is_over()) co_return;
+            share_links();
             note(co_await events_);
             flush_client();
             if (!on_idle_events()) co_return;
@@ -106,6 +109,7 @@ task<> client_session::serve()
             }
         }
         is_in_unit_ = false;
+        if (refuses_transaction()) co_return;
         forget_repair();
         if (is_over()) {
             if (is_ending_ && !client_is_gone_ && !is_message_under_way()) {
@@ -336,7 +340,7 @@ bool client_session::on_idle_events()
             link.is_spoiled = true;
             return false;  // in the middle of a message nothing else can be said
         }
-        if (is_main && (status() != 'I' || has_server_state_ || is_exclusive_)) {
+        if (is_main && (status() != 'I' || has_server_state_ || pin_ || is_exclusive_)) {
             if (lost_error_.message.empty()) {
                 lost_error_ = {.sqlstate = "08006",
                                .message =
@@ -369,7 +373,8 @@ bool client_session::lose_link(server_link& link)
     if (told.message.empty()) home_.services.report_trouble(node);
     // With a transaction lost under it, a client that goes on regardless would run its rest outside
     // of one.
-    const bool ends_session = is_exclusive_ || (is_main && (has_server_state_ || status() != 'I'));
+    const bool ends_session =
+        is_exclusive_ || (is_main && (has_server_state_ || pin_ || status() != 'I'));
     drop_link(link);
     if (is_cut) return false;  // in the middle of a message nothing else can be said
     if (told.message.empty()) {

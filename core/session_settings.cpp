@@ -187,6 +187,62 @@ std::vector<std::string> session_settings::namespace_statements() const
     return statements;
 }
 
+const session_settings::link_settings_ptr& session_settings::link_settings()
+{
+    if (link_settings_version_ == version_) return link_settings_;
+    link_settings_version_ = version_;
+    link_settings_.reset();
+    std::vector<std::pair<std::uint64_t, setting>> found;
+    for (const auto& [name, each] : entries_) {
+        if (!each.is_reset) found.push_back({each.version, {name, each.sql}});
+    }
+    if (found.empty()) return link_settings_;
+    std::ranges::sort(found, {}, [](const auto& each) { return each.first; });
+    auto made = std::make_shared<std::vector<setting>>();
+    for (auto& each : found) made->push_back(std::move(each.second));
+    link_settings_ = std::move(made);
+    return link_settings_;
+}
+
+std::vector<std::string> session_settings::statements_between(const link_settings_ptr& from,
+                                                              const link_settings_ptr& to)
+{
+    std::vector<std::string> statements;
+    static const std::vector<setting> none;
+    const auto& there = from ? *from : none;
+    const auto& wanted = to ? *to : none;
+    if (from == to || there == wanted) return statements;
+    // What was set in the same order is there; anything else may depend on what has to go.
+    const bool is_start =
+        there.size() <= wanted.size() && std::equal(there.begin(), there.end(), wanted.begin());
+    if (!is_start) {
+        // RESET ALL leaves the identity alone; and another one may not be allowed what follows.
+        const auto is_of_identity = [](const setting& each) {
+            return each.name == "role" || each.name == "session_authorization";
+        };
+        if (std::ranges::any_of(there, is_of_identity)) {
+            statements.emplace_back("RESET SESSION AUTHORIZATION");
+            statements.emplace_back("RESET ROLE");
+        }
+        statements.emplace_back("RESET ALL");
+    }
+    for (auto at = is_start ? there.size() : 0; at < wanted.size(); ++at)
+        statements.push_back(wanted[at].sql);
+    return statements;
+}
+
+std::string session_settings::search_path_now() const
+{
+    std::string sql;
+    const auto found = entries_.find("search_path");
+    if (found != entries_.end() && !found->second.is_reset) sql = found->second.sql;
+    for (const auto& each : uncommitted_) {
+        if (each.kind == setting_change::reset_all) sql.clear();
+        if (each.name == "search_path") sql = each.kind == setting_change::reset ? "" : each.sql;
+    }
+    return sql;
+}
+
 const session_settings::text_settings_ptr& session_settings::text_settings_now()
 {
     if (std::exchange(text_settings_are_known_, true)) return text_settings_;
@@ -197,8 +253,10 @@ const session_settings::text_settings_ptr& session_settings::text_settings_now()
     for (const auto& each : uncommitted_) {
         if (each.kind == setting_change::reset_all) found.clear();
         if (!is_of_texts(each.name)) continue;
-        if (each.kind == setting_change::reset) found.erase(each.name);
-        else found.insert_or_assign(each.name, each.sql);
+        if (each.kind == setting_change::reset)
+            found.erase(each.name);
+        else
+            found.insert_or_assign(each.name, each.sql);
     }
     text_settings_ = found.empty() ? nullptr : std::make_shared<text_settings>(std::move(found));
     return text_settings_;

@@ -43,6 +43,20 @@ public:
     /// What a link that stands at `version` lacks, in order; to be run as simple queries.
     std::vector<std::string> statements_after(std::uint64_t version) const;
 
+    /// What a link has that was brought to a record, apart from the session: setting and statement,
+    /// in the order in which they were set. Null: as after its start-up. The record must be certain
+    /// and without uncommitted changes.
+    struct setting {
+        std::string name;
+        std::string sql;
+        bool operator==(const setting&) const = default;
+    };
+    using link_settings_ptr = std::shared_ptr<const std::vector<setting>>;
+    const link_settings_ptr& link_settings();
+    /// What brings a link from one of them to another, in order; empty when they are equal.
+    static std::vector<std::string> statements_between(const link_settings_ptr& from,
+                                                       const link_settings_ptr& to);
+
     /// The part of the record by which names in SQL resolve (search_path, role, session user, the
     /// encoding of the names), in order: a fresh link that runs these finds what the session finds.
     std::vector<std::string> namespace_statements() const;
@@ -60,6 +74,8 @@ public:
     using text_settings = std::map<std::string, std::string>;
     using text_settings_ptr = std::shared_ptr<const text_settings>;
     const text_settings_ptr& text_settings_now();
+    /// The statement that has set the search_path; empty: as at start-up.
+    std::string search_path_now() const;
     /// What brings a link from one state of them to another.
     static std::vector<std::string> statements_between(const text_settings_ptr& from,
                                                        const text_settings_ptr& to);
@@ -90,6 +106,8 @@ private:
     bool is_certain_ = true;
     bool namespace_is_local_ = false;  // SET LOCAL in this transaction
     routing::catalog_namespace_ptr namespace_;
+    link_settings_ptr link_settings_;
+    std::uint64_t link_settings_version_ = 0;
     text_settings_ptr text_settings_;
     bool text_settings_are_known_ = true;
 };

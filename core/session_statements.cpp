@@ -30,13 +30,14 @@ void client_session::note_prepared(server_link& link, const std::string& name,
                                    std::string_view text)
 {
     auto made = std::make_shared<prepared_statement>();
-    made->id = prepared_.next_id();
+    made->id = home_.statement_ids.next();
     made->name = name;
     made->text = text;
     made->is_sql = true;
     made->facts = home_.facts.find_or_analyze(text, text_rules_);
     made->text_settings = settings_record_.text_settings_now();
-    link.statements[name] = made->id;
+    made->search_path = settings_record_.search_path_now();
+    link.statements[name] = {made->id, 0};
     prepared_.add(std::move(made));
 }
 
@@ -48,7 +49,7 @@ void client_session::forget_statements(server_link& link, const std::string& nam
         const auto known = prepared_.find(each);
         const auto there = link.statements.find(each);
         const bool is_there = there != link.statements.end();
-        if (is_there && known && there->second == known->id) link.statements.erase(there);
+        if (is_there && known && there->second.id == known->id) link.statements.erase(there);
         prepared_.remove(each);
         close_everywhere(each);
     };
@@ -58,6 +59,8 @@ void client_session::forget_statements(server_link& link, const std::string& nam
         for (const auto& [known, id] : each->statements) names.push_back(known);
     }
     for (const auto& each : names) forget(each);
+    // Those of other sessions that have had this link.
+    for (auto& each : link.statements) each.second = {};
     prepared_.clear();
 }
 
@@ -84,13 +87,18 @@ void client_session::need_statement(const routing::statement_facts& facts)
     for (const auto& name : facts.executed) add(name);
 }
 
-bool client_session::lacks_statement(const server_link& link, const prepared_statement& wanted)
+bool client_session::lacks_statement(server_link& link, const prepared_statement& wanted)
 {
     const auto there = link.statements.find(wanted.name);
-    return there == link.statements.end() || there->second != wanted.id;
+    if (there == link.statements.end()) return true;
+    if (there->second.id == wanted.id) return false;
+    // Another session's, of the same name and content: from now on it is this one.
+    if (wanted.content == 0 || there->second.content != wanted.content) return true;
+    there->second.id = wanted.id;
+    return false;
 }
 
-bool client_session::lacks_statements(const server_link& link) const
+bool client_session::lacks_statements(server_link& link) const
 {
     return std::ranges::any_of(needed_statements_, [&link](const prepared_ptr& each) {
         return lacks_statement(link, *each);
@@ -137,7 +145,8 @@ void client_session::bring_within(server_link& link, const prepared_statement& w
     for (const auto& each : detour.back) run_within(link, each, brought_tag);
     write_link(link, home_.replies.bytes());
     home_.replies.clear();
-    link.statements[wanted.name] = wanted.id;
+    link.statements[wanted.name] = {wanted.id, wanted.content};
+    link.note_brought(wanted.name);
 }
 
 /// Adds a statement of ours to the replies' buffer, as part of an extended unit.
@@ -160,6 +169,8 @@ client_session::settings_detour client_session::detour_for(const prepared_statem
 {
     const auto& now = settings_record_.text_settings_now();
     if (wanted.text_settings == now || settings_record_.has_uncommitted()) return {};
+    // Under another search_path PostgreSQL reads the text anew, by the settings of then.
+    if (wanted.search_path != settings_record_.search_path_now()) return {};
     return {.there = session_settings::statements_between(now, wanted.text_settings),
             .back = session_settings::statements_between(wanted.text_settings, now)};
 }
@@ -187,7 +198,7 @@ task<> client_session::bring_statements(server_link& link)
         out.clear();
         const bool is_there = co_await finish_own(link);
         if (is_over() || link.is_spoiled) co_return;
-        if (is_there) link.statements[each->name] = each->id;
+        if (is_there) link.statements[each->name] = {each->id, each->content};
     }
 }
 

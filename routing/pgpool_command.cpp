@@ -11,9 +11,10 @@ namespace pgtorii::routing {
 
 namespace {
 
-constexpr std::array<std::string_view, 8> pool_shows{
+constexpr std::array<std::string_view, 9> pool_shows{
     "pool_status",  "pool_pools", "pool_processes",          "pool_nodes",
     "pool_version", "pool_cache", "pool_health_check_stats", "pool_backend_stats",
+    "pool_pins",
 };
 
 /// Tokens of one statement, read from left to right.

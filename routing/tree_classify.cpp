@@ -228,6 +228,7 @@ void statement_reader::finish()
         facts_.is_read = changes_nothing;
         facts_.counts_as_write = !changes_nothing;
         facts_.changes_schema = facts_.has_into;
+        facts_.creates_temp = facts_.creates_temp || (facts_.has_into && names_temp_);
         break;
     case sk::explain:
         facts_.counts_as_write = is_analyzed_ && !(explains_select_ && changes_nothing);

@@ -424,10 +424,38 @@ TEST_CASE("A table goes out as row description, rows and command complete")
     CHECK(std::ranges::equal(out.bytes(), expected.bytes()));
 }
 
+TEST_CASE("SHOW POOL_PINS prints who keeps its links, the oldest first")
+{
+    ::setenv("TZ", "UTC", 1);
+    ::tzset();
+    core::pin_board board;
+    const std::chrono::system_clock::time_point start{};
+    const auto add = [&](std::uint64_t session, const char* user, const char* why, int second) {
+        board.add({0, session},
+                  {user, "shop", "app", "[local](0)", why, start + std::chrono::seconds{second}});
+    };
+    add(1, "late", "LISTEN", 9);
+    add(2, "early", "temporary tables", 1);
+    add(3, "gone", "LOAD", 2);
+    board.remove({0, 3});
+    const auto pins = board.all();
+    const auto settings = settings_of("");
+    const auto answer = admin::show_pool(
+        "pool_pins", {.view = a_view(), .settings = settings, .counters = {}, .pins = pins});
+    const auto& table = std::get<admin::result_table>(answer);
+    CHECK(table.columns == std::vector<std::string>{"username", "database", "application_name",
+                                                    "client", "reason", "since"});
+    REQUIRE(table.rows.size() == 2);
+    CHECK(table.rows[0] == std::vector<std::string>{"early", "shop", "app", "[local](0)",
+                                                    "temporary tables", "1970-01-01 00:00:01"});
+    CHECK(table.rows[1][4] == "LISTEN");
+}
+
 TEST_CASE("A session's statement is answered by its kind")
 {
     const core::node_counters counters;
-    const admin::show_commands commands{counters};
+    core::pin_board pins;
+    const admin::show_commands commands{counters, pins};
     const auto settings = settings_of("");
     const ha::cluster_view_ptr view = a_view();
     protocol::message_buffer out;

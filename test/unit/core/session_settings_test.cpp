@@ -75,6 +75,69 @@ TEST_CASE("SET SESSION AUTHORIZATION resets the role")
     CHECK(record.statements_after(0) == texts{"SET SESSION AUTHORIZATION u"});
 }
 
+TEST_CASE("A link of another session is brought from its settings to this one's")
+{
+    const auto record_of = [](std::initializer_list<std::pair<const char*, const char*>> settings) {
+        session_settings record;
+        for (const auto& [name, sql] : settings)
+            record.completed(setting(setting_change::set, name), sql, false);
+        return record.link_settings();
+    };
+    const auto between = [](const auto& from, const auto& to) {
+        return session_settings::statements_between(from, to);
+    };
+    const auto none = record_of({});
+    const auto a = record_of({{"a", "SET a = 1"}});
+    const auto ab = record_of({{"a", "SET a = 1"}, {"b", "SET b = 2"}});
+    const auto ba = record_of({{"b", "SET b = 2"}, {"a", "SET a = 1"}});
+    const auto role = record_of({{"a", "SET a = 1"}, {"role", "SET ROLE r"}});
+    CHECK(none == nullptr);
+    CHECK(between(none, none).empty());
+    CHECK(between(ab, record_of({{"a", "SET a = 1"}, {"b", "SET b = 2"}})).empty());
+    CHECK(between(none, ab) == texts{"SET a = 1", "SET b = 2"});
+    CHECK(between(a, ab) == texts{"SET b = 2"});
+    CHECK(between(ab, none) == texts{"RESET ALL"});
+    CHECK(between(ab, a) == texts{"RESET ALL", "SET a = 1"});
+    CHECK(between(ab, ba) == texts{"RESET ALL", "SET b = 2", "SET a = 1"});
+    CHECK(between(a, role) == texts{"SET ROLE r"});
+    CHECK(between(role, ab) == texts{"RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL",
+                                     "SET a = 1", "SET b = 2"});
+
+    session_settings record;
+    record.completed(setting(setting_change::set, "a"), "SET a = 1", false);
+    record.completed(setting(setting_change::reset, "a"), "RESET a", false);
+    CHECK(record.link_settings() == nullptr);
+    record.completed(setting(setting_change::set, "b"), "SET b = 1", false);
+    record.completed(setting(setting_change::set, "a"), "SET a = 2", false);
+    record.completed(setting(setting_change::set, "b"), "SET b = 3", false);
+    CHECK(between(none, record.link_settings()) == texts{"SET a = 2", "SET b = 3"});
+    record.completed(setting(setting_change::discard_all), "DISCARD ALL", false);
+    CHECK(record.link_settings() == nullptr);
+}
+
+TEST_CASE("A text is read by settings of its time")
+{
+    session_settings record;
+    const auto start = record.text_settings_now();
+    CHECK(start == nullptr);
+    record.completed(setting(setting_change::set, "work_mem"), "SET work_mem = 1", false);
+    CHECK(record.text_settings_now() == nullptr);
+    record.completed(setting(setting_change::set, "datestyle"), "SET DateStyle = a", true);
+    const auto inside = record.text_settings_now();
+    REQUIRE(inside);
+    record.rolled_back();
+    CHECK(record.text_settings_now() == nullptr);
+    CHECK(session_settings::statements_between(inside, record.text_settings_now()) ==
+          texts{"RESET datestyle"});
+    CHECK(session_settings::statements_between(record.text_settings_now(), inside) ==
+          texts{"SET DateStyle = a"});
+    CHECK(session_settings::statements_between(inside, inside).empty());
+    record.completed(setting(setting_change::set, "search_path"), "SET search_path = p", true);
+    CHECK(record.search_path_now() == "SET search_path = p");
+    record.completed(setting(setting_change::reset_all), "RESET ALL", true);
+    CHECK(record.search_path_now().empty());
+}
+
 TEST_CASE("DISCARD ALL begins the record anew, and older links need it too")
 {
     session_settings record;

@@ -336,6 +336,7 @@ TEST_CASE("Own commands are recognised as first statement only")
         {"show POOL_NODES", kind::pool_show, "pool_nodes", ""},
         {"; /* c */ SHOW \"pool_version\";; SELECT 1", kind::pool_show, "pool_version", ""},
         {"SHOW pool_backend_stats", kind::pool_show, "pool_backend_stats", ""},
+        {"SHOW pool_pins", kind::pool_show, "pool_pins", ""},
         {"SHOW \"POOL_NODES\"", kind::show, "POOL_NODES", ""},
         {"SHOW pool_nope", kind::show, "pool_nope", ""},
         {"PGPOOL SHOW Port", kind::pgpool_show, "port", ""},

@@ -1,0 +1,255 @@
+// Pool modes in which sessions share links: a link goes back at the end of each transaction, with
+// the record of what it has, unless something on it binds the session to it.
+
+#include "core/client_session.hpp"
+
+#include "protocol/message.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <utility>
+
+namespace pgtorii::core {
+
+using routing::statement_kind;
+
+namespace {
+
+bool names_any(const std::vector<std::string>& names, std::string_view wanted)
+{
+    return std::ranges::any_of(names, [wanted](std::string_view each) {
+        const auto dot = each.rfind('.');
+        return each.substr(dot == std::string_view::npos ? 0 : dot + 1) == wanted;
+    });
+}
+
+bool names_prepared(const routing::statement_facts& facts)
+{
+    return facts.kind == statement_kind::execute || !facts.executed.empty();
+}
+
+/// UPDATE pg_settings is SET.
+bool writes_settings(const routing::statement_facts& facts)
+{
+    return names_any(facts.targets, "pg_settings");
+}
+
+/// Builtin functions whose effect stays with the server's session, and which no other fact tells.
+const char* state_keeper(const routing::statement_facts& facts)
+{
+    if (facts.change == routing::setting_change::set && facts.name == "seed") {
+        return "the seed of random()";
+    }
+    if (names_any(facts.functions, "setseed")) return "the seed of random()";
+    constexpr std::array<std::string_view, 9> keepers{"pg_backup_start",
+                                                      "pg_start_backup",
+                                                      "pg_create_physical_replication_slot",
+                                                      "pg_create_logical_replication_slot",
+                                                      "pg_copy_physical_replication_slot",
+                                                      "pg_copy_logical_replication_slot",
+                                                      "pg_replication_origin_session_setup",
+                                                      "pg_replication_origin_xact_setup",
+                                                      "pg_replication_origin_session_reset"};
+    const bool keeps = std::ranges::any_of(
+        keepers, [&](std::string_view each) { return names_any(facts.functions, each); });
+    return keeps ? "a function whose effect stays with its session" : nullptr;
+}
+
+}  // namespace
+
+/// Binds the session to its links until DISCARD ALL. Noted when something is sent, since even a
+/// statement that fails may leave its lock.
+void client_session::pin(const char* why)
+{
+    if (!shares_links()) return;
+    unit_pins_ = true;
+    if (pin_) return;
+    pin_ = why;
+    home_.services.pins.add({home_.loop.index(), id_},
+                            {.user = user_,
+                             .database = database_,
+                             .application_name = application_name_,
+                             .client = fmt::format("{}({})", peer_host_, peer_port_),
+                             .why = why,
+                             .since = std::chrono::system_clock::now()});
+}
+
+void client_session::unpin()
+{
+    if (std::exchange(pin_, nullptr)) home_.services.pins.remove({home_.loop.index(), id_});
+}
+
+/// Calls `look` with what a statement runs: itself, and the prepared statements that it names. A
+/// name that isn't known here means nothing on the server either.
+template <class Look>
+void client_session::look_at_parts(const routing::statement_facts& facts, Look look,
+                                   int depth) const
+{
+    constexpr int depth_max = 10;  // of statements that execute others
+    look(facts);
+    if (depth == depth_max) return;
+    const auto look_at = [&](const routing::query_facts_ptr& made) {
+        const auto content = made ? routing::content_of(made) : nullptr;
+        if (!content) return;
+        for (const auto& each : content->statements) look_at_parts(each, look, depth + 1);
+    };
+    const auto look_at_named = [&](const std::string& name) {
+        if (const auto made = statement_named(name)) look_at(made->facts);
+    };
+    if (facts.inner) look_at(facts.inner);
+    if (facts.kind == statement_kind::execute) look_at_named(facts.name);
+    for (const auto& name : facts.executed) look_at_named(name);
+}
+
+/// What a statement that goes to a server may leave there.
+void client_session::note_pins(const routing::statement_facts& facts,
+                               const routing::catalog_facts* catalog, bool is_parsed)
+{
+    if (!shares_links()) return;
+    const bool pins_functions =
+        settings_->pin_unknown_functions == config::unknown_function_policy::pin;
+    const bool is_harmless = catalog != nullptr && !catalog->calls_volatile_function;
+    look_at_parts(facts, [&](const routing::statement_facts& each) {
+        if (each.uses_sequence_state) pin("sequence functions");
+        if (each.takes_advisory_lock) pin("advisory locks");
+        if (each.calls_set_config || writes_settings(each)) pin("set_config()");
+        if (const char* const why = state_keeper(each)) pin(why);
+        if (each.calls_unknown_function) {
+            if (pins_functions && !is_harmless) pin("a function of users");
+        } else if (each.writes_unknown && is_parsed) {
+            pin("a statement that may have any effect");
+        }
+    });
+}
+
+bool client_session::uses_sequences(const routing::query_facts& facts) const
+{
+    return std::ranges::any_of(facts.statements, [this](const auto& statement) {
+        bool is_used = false;
+        look_at_parts(statement, [&](const auto& each) { is_used |= each.uses_sequence_state; });
+        return is_used;
+    });
+}
+
+/// currval() and lastval() tell what other sessions have done on a link that they had before; but
+/// not after this one has written there, when they may tell of its own INSERT.
+bool client_session::uses_foreign_sequences(const server_link& link) const
+{
+    if (!shares_links() || link.sequences_of == id_ || !facts_) return false;
+    return uses_sequences(*facts_);
+}
+
+bool client_session::uses_foreign_sequences(const server_link& link, const unit_item& item) const
+{
+    if (!shares_links() || link.sequences_of == id_ || !item.statement || !item.statement->facts ||
+        status() == 'E') {
+        return false;
+    }
+    return uses_sequences(*item.statement->facts);
+}
+
+/// A text of SQL may mean prepared statements by their names, or list them all.
+bool client_session::mentions_statements(const routing::query_facts& facts)
+{
+    return std::ranges::any_of(facts.statements, [](const auto& each) {
+        return names_prepared(each) || each.kind == statement_kind::prepare ||
+               each.kind == statement_kind::deallocate || each.effects_unknown ||
+               names_any(each.relations, "pg_prepared_statements");
+    });
+}
+
+/// Statements of other sessions are on the link, under names that a text of this one might mean.
+bool client_session::shows_foreign_statements(const server_link& link,
+                                              const routing::query_facts& facts) const
+{
+    if (!shares_links() || link.statements.empty() || !mentions_statements(facts)) return false;
+    return std::ranges::any_of(link.statements, [this](const auto& each) {
+        const auto known = prepared_.find(each.first);
+        return !known || known->id != each.second.id;
+    });
+}
+
+/// They go, in the middle of a unit; what the session has itself is brought when it is needed.
+void client_session::hide_foreign_statements_within(server_link& link)
+{
+    run_within(link, "DEALLOCATE ALL", brought_tag);
+    write_link(link, home_.replies.bytes());
+    home_.replies.clear();
+    link.note_all_closed();
+}
+
+/// What they would tell is forgotten, in the middle of a unit.
+void client_session::claim_sequences_within(server_link& link)
+{
+    run_within(link, "DISCARD SEQUENCES", brought_tag);
+    write_link(link, home_.replies.bytes());
+    home_.replies.clear();
+    link.claim_sequences(id_);
+}
+
+/// Nothing of the session is on its links that a record does not hold.
+bool client_session::may_share() const
+{
+    return shares_links() && !links_.empty() && status() == 'I' && !is_in_unit_ &&
+           !has_server_state_ && !pin_ && !tracker_.is_pinned() && !discards_until_sync_ &&
+           settings_record_.is_certain() && !settings_record_.has_uncommitted() &&
+           settings_->connection_cache && !is_template_database(database_);
+}
+
+bool client_session::may_share(const server_link& link) const
+{
+    return link.status == 'I' && !link.is_spoiled && !link.is_lost && !link.in_shared_transaction &&
+           link.ledger.is_idle() && !link.ledger.may_owe_more() && link.cancels_under_way == 0 &&
+           link.output.is_empty() && link.carry.empty() && link.skip_bytes == 0 &&
+           link.transport.is_open() && !link.is_message_cut;
+}
+
+/// The session has nothing to do: its links go to whoever has.
+void client_session::share_links()
+{
+    if (links_.empty() && has_turn_ && shares_links() && status() == 'I' && !is_in_unit_) {
+        // It got no link, or has lost it, and what it was pinned for with it.
+        unpin();
+        has_turn_ = false;
+        home_.services.pool.return_turn();
+        return;
+    }
+    // What a link has been prepared with by many sessions, before it starts anew.
+    constexpr std::size_t statement_count_max = 500;
+    if (!may_share()) return;
+    for (std::size_t i = 0; i < links_.size();) {
+        auto& link = *links_[i];
+        if (may_share(link) && link.statements.size() > statement_count_max) {
+            send_own_query(link, "DEALLOCATE ALL");
+            link.statements.clear();
+        }
+        if (!may_share(link)) {
+            ++i;  // its answer comes, and this is tried again
+            continue;
+        }
+        link.names_to_close.clear();
+        link.settings_version = server_link::unknown_version;
+        link.last_holder = {home_.loop.index(), id_};
+        link.transaction_settings = 0;
+        auto shared = std::move(links_[i]);
+        links_.erase(links_.begin() + static_cast<std::ptrdiff_t>(i));
+        home_.services.pool.put(std::move(shared), home_.loop.now());
+    }
+    if (!links_.empty() || !has_turn_) return;
+    has_turn_ = false;
+    home_.services.pool.return_turn();
+}
+
+/// pool_mode = statement has no transactions of several statements. True: the client has been told.
+bool client_session::refuses_transaction()
+{
+    if (mode_ != config::pool_mode::statement || status() == 'I') return false;
+    send_fatal({.sqlstate = "0A000",
+                .message = "transaction blocks are not allowed in statement pooling mode"});
+    return true;
+}
+
+}  // namespace pgtorii::core
