@@ -513,8 +513,9 @@ private:
     bool repair_tells_write_ = false;  // the standby said that it writes
     std::string repair_bytes_;         // the client's messages
     std::string held_replies_;         // what the standby has answered so far
-    protocol::pg_error own_error_;     // why our own query failed; empty: the link is lost
-    std::string own_work_value_;       // first column of the last row of our own query
+    /// Why our own query failed; null: the link is lost.
+    std::unique_ptr<protocol::pg_error> own_error_;
+    std::string own_work_value_;  // first column of the last row of our own query
     protocol::pg_error
         lost_error_;  // what a server said when it ended a link that the session can do without
 };

@@ -245,7 +245,7 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
     if (is_ours && !is_brought) {
         own_work_failed_ = true;
         own_work_value_ = fields.message.value_or(std::string_view{});
-        own_error_ = fields.to_error();
+        own_error_ = std::make_unique<protocol::pg_error>(fields.to_error());
         return false;
     }
     if (what.is_fatal) {

@@ -116,12 +116,11 @@ task<server_link*> client_session::prepare(route& way)
         // A server that is there has refused what the session has set up (the role is gone ...):
         // another connection would refuse it too.
         const bool is_refused = way.node == main_node() && status() == 'I' && !link->is_spoiled &&
-                                !own_error_.message.empty() &&
-                                !own_error_.sqlstate.starts_with("57");
+                                own_error_ && !own_error_->sqlstate.starts_with("57");
         if (is_refused) {
             drop_link(*link);
-            own_error_.severity = "ERROR";
-            tell_not_served(own_error_);
+            own_error_->severity = "ERROR";
+            tell_not_served(*own_error_);
             co_return nullptr;
         }
         // A prelude that fails is never shown as the client's error: the link goes, and the primary
@@ -240,6 +239,7 @@ bool client_session::give_way(route& way, const opening& outcome)
 /// transaction are brought.
 task<client_session::readiness_of_link> client_session::bring_state(server_link& link)
 {
+    own_error_.reset();
     // What is under way there is ours: the end of a transaction, a cancel request.
     const bool is_of_unit = is_in_unit_ && link.ledger.awaits_sync();
     const auto is_free = [&link, is_of_unit] {
@@ -403,7 +403,7 @@ task<bool> client_session::finish_own(server_link& link)
 {
     own_work_failed_ = false;
     own_work_value_.clear();
-    own_error_ = {};
+    own_error_.reset();
     is_own_work_ = true;
     bool goes_on = true;
     while (goes_on) {
