@@ -68,8 +68,11 @@ void client_session::note_sent(server_link& link, const routing::query_facts_ptr
         if (each.drops_database) home_.services.pool.drop_database(each.name);
         if (is_main && may_touch_data(each)) touches_data_ = true;
         note_pins(each, context.catalog, facts->is_parsed);
-        // From its first write on, what currval() tells may be of its own.
-        if (is_main && shares_links() && link.sequences_of == 0 && may_touch_data(each))
+        // From its first INSERT on, what lastval() tells may be of its own.
+        const bool may_number = each.kind == statement_kind::insert ||
+                                each.kind == statement_kind::merge ||
+                                each.kind == statement_kind::copy_from || each.has_modifying_with;
+        if (is_main && shares_links() && link.sequences_of == 0 && may_number)
             link.sequences_of = id_;
         // SHOW and nothing at all take no snapshot.
         if (!is_main && each.kind != statement_kind::show && each.kind != statement_kind::empty)

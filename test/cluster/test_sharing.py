@@ -309,6 +309,13 @@ def test_lastval_after_the_own_insert(cluster):
             first.query("DISCARD ALL")
         first.query("INSERT INTO counted DEFAULT VALUES")
         assert not first.query("SELECT lastval()").error, "nobody else has had the link"
+        first.query("DISCARD ALL")
+        second.query("INSERT INTO counted DEFAULT VALUES")
+        first.query("BEGIN")
+        first.query("UPDATE place SET name = name")
+        assert first.query("SELECT lastval()").error["C"] == "55000", "an UPDATE has numbered nothing"
+        first.query("ROLLBACK")
+        first.query("DISCARD ALL")
         first.query("DROP TABLE counted")
 
 
