@@ -65,6 +65,7 @@ struct parameter {
     bool is_password = false;            ///< SHOW prints stars.
     bool is_octal = false;               ///< SHOW prints an octal number.
     bool is_pair_list = false;           ///< Items are "left:right".
+    bool pairs_name_counts = false;      ///< A whole number from 1 stands right of the colon.
     std::span<const word> pair_words{};  ///< If not empty: what may stand right of the colon.
     bool is_ours = false;                ///< Pgpool-II has no such parameter.
     char separator = 0;                  ///< Of a list.

@@ -220,6 +220,20 @@ constexpr parameter pgtorii_rows[] = {
         "there.")
         .at_reload()
         .ours(),
+    row<&settings::user_connection_limit_list>(
+        "user_connection_limit_list", "",
+        "The most connections to a server for single users, as user:number; the sessions beyond "
+        "wait.")
+        .pairs_with_counts()
+        .at_reload()
+        .ours(),
+    row<&settings::database_connection_limit_list>(
+        "database_connection_limit_list", "",
+        "The most connections to a server for single databases, as database:number; the sessions "
+        "beyond wait.")
+        .pairs_with_counts()
+        .at_reload()
+        .ours(),
 };
 
 constexpr section misc_sections[] = {

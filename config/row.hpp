@@ -103,6 +103,11 @@ struct row_builder : parameter {
         pair_words = right;
         return pairs();
     }
+    constexpr self& pairs_with_counts()
+    {
+        pairs_name_counts = true;
+        return pairs();
+    }
     constexpr self& ours() { return (is_ours = true, *this); }
     constexpr self& plain_number() { return (takes_suffix = false, *this); }
     constexpr self& in(config::unit native) { return (unit = native, *this); }

@@ -6,6 +6,7 @@
 #include "core/base/always_assert.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 
 namespace pgtorii::config {
@@ -56,6 +57,26 @@ pool_mode pool_mode_of(const settings& of, std::string_view user, std::string_vi
     if (const auto found = find(of.user_pool_mode_list, user)) return *found;
     if (const auto found = find(of.database_pool_mode_list, database)) return *found;
     return of.pool_mode;
+}
+
+std::optional<std::size_t> count_from(std::string_view text)
+{
+    std::size_t count = 0;
+    const auto* const end = text.data() + text.size();
+    const auto [at, failure] = std::from_chars(text.data(), end, count);
+    if (failure != std::errc{} || at != end || count < 1 || count > 1'000'000) return std::nullopt;
+    return count;
+}
+
+std::unordered_map<std::string, std::size_t> connection_limits(const string_list& list)
+{
+    std::unordered_map<std::string, std::size_t> limits;
+    for (const std::string_view item : list) {
+        const auto colon = item.rfind(':');
+        if (const auto count = count_from(trimmed(item.substr(colon + 1))))
+            limits[std::string{trimmed(item.substr(0, colon))}] = *count;
+    }
+    return limits;
 }
 
 }  // namespace pgtorii::config

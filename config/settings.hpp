@@ -7,7 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace pgtorii::config {
@@ -382,9 +385,16 @@ struct settings {
     string_list user_pool_mode_list;      ///< "name:mode"; comes before the next.
     string_list database_pool_mode_list;  ///< "name:mode"; comes before pool_mode.
     unknown_function_policy pin_unknown_functions{};
+    string_list user_connection_limit_list;      ///< "name:count"
+    string_list database_connection_limit_list;  ///< "name:count"
 };
 
 /// The pool mode of this user's sessions in this database.
 pool_mode pool_mode_of(const settings& of, std::string_view user, std::string_view database);
+
+/// The items of one of the connection limit lists, by name; the last of a name counts.
+std::unordered_map<std::string, std::size_t> connection_limits(const string_list& list);
+/// A whole number from 1 to 1,000,000, or nothing.
+std::optional<std::size_t> count_from(std::string_view text);
 
 }  // namespace pgtorii::config

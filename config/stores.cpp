@@ -63,6 +63,9 @@ std::optional<problem> store(string_list& member, const parameter& row, const st
             return problem{in_quotes(item) + " has no colon between two names",
                            "Write pairs like table_1:table_2, separated by commas."};
         const auto right = trimmed(std::string_view{item}.substr(colon + 1));
+        if (row.pairs_name_counts && !count_from(right))
+            return problem{in_quotes(item) + " has no number behind its colon",
+                           "Write pairs like name:10, separated by commas."};
         const auto is_right = [&](const word& each) { return each.text == right; };
         if (!row.pair_words.empty() &&
             std::none_of(row.pair_words.begin(), row.pair_words.end(), is_right))

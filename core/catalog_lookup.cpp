@@ -66,7 +66,7 @@ catalog_lookup::~catalog_lookup()
 {
     root_ = {};
     link_.reset();
-    home_.services.pool.return_look_up_turn(order_.turn);
+    home_.services.pool.return_look_up_turn(*order_.pool, home_.loop.index(), order_.turn);
 }
 
 void catalog_lookup::start()
@@ -94,6 +94,7 @@ task<> catalog_lookup::run()
         give_back();
     }
     home_.services.pool.return_look_up_turn(
+        *order_.pool, home_.loop.index(),
         std::exchange(order_.turn, link_pool::look_up_turn::none));
     // Only now: a session that waited finds the link in the pool and makes no other.
     tell(outcome);

@@ -127,7 +127,8 @@ bool catalog_service::ask(const std::shared_ptr<pool>& of, session_settings& set
     const auto answer = cache_.ask(space, text, session, home_.loop.now(), started);
     if (answer != asked::start) return answer == asked::waiting;
     const auto id = started.id;
-    const auto turn = home_.services.pool.take_look_up_turn();
+    home_.idle.release_pool(*of);  // a link among them is as good as any
+    const auto turn = home_.services.pool.take_look_up_turn(*of);
     if (turn == link_pool::look_up_turn::none) {
         on_told(id, routing::look_up_failure::busy);
         return false;

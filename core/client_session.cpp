@@ -27,21 +27,16 @@ client_session::client_session(session_home& home, std::uint64_t id, runtime::de
     const auto failure = client_.open(home.loop.source(), std::move(socket), events_,
                                       event_client_in, event_client_out);
     if (failure) client_is_gone_ = true;
-    waiting_.granted = [&owner = home_, session = id_] {
-        owner.loop.post([&owner, session] {
-            if (auto* const found = owner.find(session)) found->on_turn_granted();
-        });
-    };
 }
 
 client_session::~client_session()
 {
     // A session that was cut short (the gate is closing) gives back what it holds all the same.
     if (has_key_) home_.services.cancels.remove(key_);
-    if (waiting_.is_queued && !home_.services.pool.leave_queue(waiting_)) has_turn_ = true;
+    leave_queue();
     cancels_.clear();
     links_.clear();
-    if (has_turn_) home_.services.pool.return_turn();
+    return_turn();
     unpin();
 }
 
@@ -79,10 +74,7 @@ task<> client_session::run()
         is_clean = false;
     }
     if (!is_clean) links_.clear();
-    if (has_turn_) {
-        has_turn_ = false;
-        home_.services.pool.return_turn();
-    }
+    return_turn();
     home_.retire(id_);
 }
 

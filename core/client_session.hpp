@@ -369,6 +369,12 @@ private:
     void avoid(int node);
     bool serve_unasked(route& way);
     void tell_not_served(const protocol::pg_error& otherwise);
+    bool take_turn_now();
+    bool take_idle_lease();
+    void take_over(link_list&& links);
+    void note_taken_over(server_link& link);
+    void leave_queue();
+    void return_turn();
     runtime::task<bool> take_turn(bool may_tell);
     void tell_of_wait();
     runtime::task<opening> open_link(server_link& link, bool relays);
@@ -423,7 +429,7 @@ private:
 
     // What it holds.
     std::vector<std::unique_ptr<server_link>> links_;  // at most one for each node
-    waiting_session waiting_;
+    std::unique_ptr<waiting_session> waiting_;  // null: it doesn't stand in the queue
     bool has_turn_ = false;
     bool unit_pins_ = false;     // something in this unit pins
     const char* pin_ = nullptr;  // why it keeps its links, whatever the pool mode

@@ -51,9 +51,14 @@ int backlog_of(const config::settings& settings)
     return static_cast<int>(std::clamp<std::int64_t>(wanted, 128, 10'000));
 }
 
-std::size_t link_count_max_of(const config::settings& settings)
+turn_limits turn_limits_of(const config::settings& settings)
 {
-    return std::size_t(settings.num_init_children) * std::size_t(std::max(settings.max_pool, 1));
+    const auto children = static_cast<std::size_t>(settings.num_init_children);
+    const auto pools_of_child = static_cast<std::size_t>(std::max(settings.max_pool, 1));
+    return {.count_max = children * pools_of_child,
+            .count_max_of_pool = children,
+            .of_users = config::connection_limits(settings.user_connection_limit_list),
+            .of_databases = config::connection_limits(settings.database_connection_limit_list)};
 }
 
 routing::written_table_clock::limits table_limits_of(const config::settings& settings)
@@ -114,7 +119,7 @@ gate::gate(settings_ptr settings, node_counters& counters, pin_board& pins,
                [this](signal_request request, int number) { on_signal(request, number); }),
       acceptors_(control_.get_executor()),
       tasks_(control_.get_executor()),
-      pool_(link_count_max_of(*settings_)),
+      pool_(turn_limits_of(*settings_)),
       causal_([this] { asio::post(control_, [this] { causal_watch_->on_wake(); }); }),
       tables_(table_limits_of(*settings_), clock::now()),
       services_{
@@ -130,6 +135,22 @@ gate::gate(settings_ptr settings, node_counters& counters, pin_board& pins,
                   auto& there = *lanes_[static_cast<std::size_t>(worker)];
                   there.loop.post(
                       [home = there.home.get(), work = std::move(function)] { work(*home); });
+              },
+          .recall_idle =
+              [this] {
+                  for (const auto& each : lanes_) {
+                      if (each->home->idle.count() == 0) continue;
+                      each->loop.post([home = each->home.get()] { home->idle.release_all(); });
+                  }
+              },
+          .drop_database =
+              [this](const std::string& name) {
+                  pool_.drop_database(name);
+                  on_each_home([name](session_home& home) {
+                      home.idle.drop_if([&name](const server_link& link) {
+                          return link.home()->database == name;
+                      });
+                  });
               },
           .causal = causal_,
           .tables = tables_,
@@ -335,7 +356,8 @@ awaitable<> gate::shut_down()
     tasks_.stop();
 }
 
-/// Once a second: parked links that are past connection_life_time, pools that nobody uses.
+/// Once a second: parked links that are past connection_life_time, pools that nobody uses, and what
+/// workers keep for sessions that don't come.
 awaitable<> gate::sweep()
 {
     runtime::timer pause{control_.get_executor()};
@@ -343,7 +365,14 @@ awaitable<> gate::sweep()
         pause.expires_after(sweep_period);
         const auto [stopped] = co_await pause.async_wait(tuple_token);
         if (stopped) co_return;
-        pool_.expire(clock::now(), settings_->connection_life_time);
+        const auto now = clock::now();
+        pool_.expire(now, settings_->connection_life_time);
+        for (const auto& each : lanes_) {
+            if (each->home->idle.count() == 0) continue;
+            each->loop.post([home = each->home.get(), now] {
+                home->idle.release_unused_since(now - sweep_period);
+            });
+        }
     }
 }
 
@@ -357,6 +386,7 @@ void gate::reload()
     monitor_->reconfigure(settings_);
     causal_watch_->reconfigure(settings_);
     tables_.set_limits(table_limits_of(*settings_));
+    pool_.set_limits(turn_limits_of(*settings_));
     on_each_home([settings = settings_](session_home& home) { home.publish(settings); });
 }
 

@@ -15,6 +15,19 @@ link_pool::~link_pool()
         std::ranges::all_of(link_counts_, [](const auto& each) { return each.second == 0; }));
 }
 
+std::shared_ptr<turn_group>& link_pool::group_of(
+    std::unordered_map<std::string, std::shared_ptr<turn_group>>& groups,
+    const std::unordered_map<std::string, std::size_t>& limits, const std::string& name)
+{
+    auto& found = groups[name];
+    if (!found) {
+        const auto limit = limits.find(name);
+        found = std::make_shared<turn_group>(
+            turn_group{.count_max = limit == limits.end() ? 0 : limit->second});
+    }
+    return found;
+}
+
 std::shared_ptr<pool> link_pool::find(std::string_view key, std::string_view user,
                                       std::string_view database)
 {
@@ -25,53 +38,151 @@ std::shared_ptr<pool> link_pool::find(std::string_view key, std::string_view use
         found->key = key;
         found->user = user;
         found->database = database;
+        found->of_user = group_of(users_, limits_.of_users, found->user);
+        found->of_database = group_of(databases_, limits_.of_databases, found->database);
     }
     return found;
 }
 
-bool link_pool::take_turn(waiting_session& who)
+void link_pool::set_limits(const turn_limits& limits)
 {
     const std::lock_guard guard{mutex_};
-    if (turn_count_ < link_count_max_ && queue_.empty()) {
-        ++turn_count_;
+    // The rest is bound to the servers' own limits, and needs a restart.
+    limits_.of_users = limits.of_users;
+    limits_.of_databases = limits.of_databases;
+    const auto apply = [](auto& groups, const auto& wanted) {
+        for (auto& [name, group] : groups) {
+            const auto limit = wanted.find(name);
+            group->count_max = limit == wanted.end() ? 0 : limit->second;
+        }
+    };
+    apply(users_, limits_.of_users);
+    apply(databases_, limits_.of_databases);
+    grant_free_turns(-1);
+}
+
+bool link_pool::has_turn_for(const pool& of) const
+{
+    return turn_count_ < limits_.count_max && of.turn_count < limits_.count_max_of_pool &&
+           !of.of_user->is_full() && !of.of_database->is_full();
+}
+
+void link_pool::count_turn(pool& of, int by)
+{
+    always_assert(by > 0 || (turn_count_ > 0 && of.turn_count > 0));
+    const auto more = static_cast<std::size_t>(by);
+    turn_count_ += more;
+    of.turn_count += more;
+    of.of_user->count += more;
+    of.of_database->count += more;
+}
+
+bool link_pool::take_turn(const std::shared_ptr<pool>& of)
+{
+    const std::lock_guard guard{mutex_};
+    // Waiters whom limits of their own hold back don't hold back others.
+    if (!of->queue.empty() || !has_turn_for(*of) || next_waiter(nullptr, -1)) return false;
+    count_turn(*of, 1);
+    return true;
+}
+
+bool link_pool::take_turn_or_queue(waiting_session& who)
+{
+    const std::lock_guard guard{mutex_};
+    auto& of = *who.of;
+    if (of.queue.empty() && has_turn_for(of) && !next_waiter(nullptr, -1)) {
+        count_turn(of, 1);
         return true;
     }
-    who.place = queue_.insert(queue_.end(), &who);
-    waiter_count_.store(queue_.size(), std::memory_order_relaxed);
+    if (of.queue.empty()) waited_for_.push_back(&of);
+    who.place = of.queue.insert(of.queue.end(), &who);
     who.is_queued = true;
+    waiter_count_.fetch_add(1, std::memory_order_seq_cst);
     return false;
 }
 
-void link_pool::return_turn()
+/// Who gets a turn that becomes free: whoever has waited longest of those that may have one; on
+/// `worker`, one of the same pool (if any is named) is preferred within bounds, since its link
+/// needn't move.
+waiting_session* link_pool::next_waiter(const pool* of, int worker) const
 {
-    const std::lock_guard guard{mutex_};
-    always_assert(turn_count_ > 0);
-    if (queue_.empty()) {
-        --turn_count_;
-        return;
+    waiting_session* oldest = nullptr;
+    for (const auto* each : waited_for_) {
+        auto* const front = each->queue.front();
+        if ((!oldest || front->since < oldest->since) && has_turn_for(*each)) oldest = front;
     }
-    auto* const next = queue_.front();
-    queue_.pop_front();
-    waiter_count_.store(queue_.size(), std::memory_order_relaxed);
-    next->is_queued = false;
-    next->granted();
+    if (!oldest || (oldest->worker == worker && oldest->of.get() == of)) return oldest;
+    if (!of || !has_turn_for(*of)) return oldest;
+    for (auto* const each : of->queue) {
+        if (each->since > oldest->since + local_preference) break;
+        if (each->worker == worker) return each;
+    }
+    return oldest;
+}
+
+void link_pool::leave(waiting_session& who)
+{
+    auto& of = *who.of;
+    of.queue.erase(who.place);
+    who.is_queued = false;
+    if (of.queue.empty()) std::erase(waited_for_, &of);
+    waiter_count_.fetch_sub(1, std::memory_order_seq_cst);
+}
+
+void link_pool::grant(waiting_session& who, int worker)
+{
+    leave(who);
+    count_turn(*who.of, 1);
+    who.granted(who.worker == worker);
+}
+
+/// One turn that was given back may let several on: those of a user or database with room again.
+void link_pool::grant_free_turns(int worker)
+{
+    while (auto* const next = next_waiter(nullptr, worker)) grant(*next, worker);
+}
+
+void link_pool::return_turn(pool& of, int worker, link_list&& links, clock::time_point now)
+{
+    {
+        const std::lock_guard guard{mutex_};
+        count_turn(of, -1);
+        if (links.empty()) return grant_free_turns(worker);
+        auto* const next = next_waiter(&of, worker);
+        if (next && next->worker == worker && next->of.get() == &of) {
+            next->links = std::move(links);
+            grant(*next, worker);
+            return grant_free_turns(worker);
+        }
+        // Its links are still in use: nobody may take the turn before they are parked.
+        count_turn(of, 1);
+    }
+    for (auto& each : links) put(std::move(each), now);
+    links.clear();
+    const std::lock_guard guard{mutex_};
+    count_turn(of, -1);
+    grant_free_turns(worker);
 }
 
 bool link_pool::leave_queue(waiting_session& who)
 {
     const std::lock_guard guard{mutex_};
     if (!who.is_queued) return false;
-    queue_.erase(who.place);
-    waiter_count_.store(queue_.size(), std::memory_order_relaxed);
-    who.is_queued = false;
+    leave(who);
     return true;
 }
 
-link_pool::look_up_turn link_pool::take_look_up_turn()
+bool link_pool::is_queued(const waiting_session& who) const
 {
     const std::lock_guard guard{mutex_};
-    if (turn_count_ < link_count_max_ && queue_.empty()) {
-        ++turn_count_;
+    return who.is_queued;
+}
+
+link_pool::look_up_turn link_pool::take_look_up_turn(pool& of)
+{
+    const std::lock_guard guard{mutex_};
+    if (has_turn_for(of) && waited_for_.empty()) {
+        count_turn(of, 1);
         return look_up_turn::session;
     }
     if (extra_turn_count_ == extra_turn_count_max) return look_up_turn::none;
@@ -79,9 +190,9 @@ link_pool::look_up_turn link_pool::take_look_up_turn()
     return look_up_turn::extra;
 }
 
-void link_pool::return_look_up_turn(look_up_turn which)
+void link_pool::return_look_up_turn(pool& of, int worker, look_up_turn which)
 {
-    if (which == look_up_turn::session) return_turn();
+    if (which == look_up_turn::session) return return_turn(of, worker);
     if (which != look_up_turn::extra) return;
     const std::lock_guard guard{mutex_};
     always_assert(extra_turn_count_ > 0);
@@ -91,8 +202,12 @@ void link_pool::return_look_up_turn(look_up_turn which)
 std::size_t link_pool::count_ahead_of(const waiting_session& who) const
 {
     const std::lock_guard guard{mutex_};
-    const auto found = std::ranges::find(queue_, &who);
-    return static_cast<std::size_t>(std::distance(queue_.begin(), found));
+    std::size_t count = 0;
+    for (const auto* each : who.of->queue) {
+        if (each == &who) break;
+        ++count;
+    }
+    return count;
 }
 
 std::unique_ptr<server_link> link_pool::take(pool& from, int node)
@@ -133,7 +248,7 @@ std::unique_ptr<server_link> link_pool::make(const std::shared_ptr<pool>& home, 
     {
         const std::lock_guard guard{mutex_};
         auto& count = link_counts_[node];
-        if (count >= link_count_max_) closed_for_it = oldest_parked(node);
+        if (count >= limits_.count_max) closed_for_it = oldest_parked(node);
         // The closed one is still counted until it is destroyed below, so the count may pass its
         // limit by this one.
         ++count;
@@ -148,7 +263,7 @@ void link_pool::put(std::unique_ptr<server_link> link, clock::time_point now)
     link->returned_at = now;
     std::unique_ptr<server_link> surplus;  // declared before the guard, so destroyed after it
     const std::lock_guard guard{mutex_};
-    if (link_counts_[link->node()] > link_count_max_) {
+    if (link_counts_[link->node()] > limits_.count_max) {
         surplus = std::move(link);
         return;
     }
@@ -183,6 +298,9 @@ void link_pool::expire(clock::time_point now, std::chrono::seconds life_time)
         const bool is_unused = present.link_count == 0 && each->second.use_count() == 1;
         each = is_unused ? pools_.erase(each) : std::next(each);
     }
+    const auto is_unused = [](const auto& group) { return group.second.use_count() == 1; };
+    std::erase_if(users_, is_unused);
+    std::erase_if(databases_, is_unused);
 }
 
 void link_pool::drop_node(int node)
@@ -229,7 +347,7 @@ std::size_t link_pool::turn_count() const
 std::size_t link_pool::waiting_count() const
 {
     const std::lock_guard guard{mutex_};
-    return queue_.size();
+    return waiter_count_.load(std::memory_order_relaxed);
 }
 
 std::size_t link_pool::link_count(int node) const

@@ -15,6 +15,7 @@ session_home::session_home(runtime::worker& worker_loop, gate_services& shared,
       facts({.bytes_max = static_cast<std::size_t>(settings->fact_cache_size)}, {},
             std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()),
       statement_ids(worker_loop.index()),
+      idle(shared.pool, worker_loop.index(), worker_loop.ready()),
       unreadable_facts(std::make_shared<const routing::query_facts>(routing::unreadable({}))),
       random(std::random_device{}()),
       catalog_(std::make_unique<catalog_service>(*this))
@@ -67,11 +68,13 @@ void session_home::publish(settings_ptr new_settings)
     catalog_->reconfigure();
     rules = std::make_shared<const routing::rules>(routing::make_rules(*settings));
     facts.set_query_patterns(settings->primary_routing_query_pattern_list);
+    idle.release_all();
 }
 
 void session_home::publish(ha::cluster_view_ptr new_view)
 {
     view = std::move(new_view);
+    idle.drop_if([this](const server_link& link) { return !view->is_valid(link.node()); });
     for (auto& [id, session] : sessions_) session->on_view_changed();
 }
 

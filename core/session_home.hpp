@@ -4,6 +4,7 @@
 #include "config/settings.hpp"
 #include "core/cancel_registry.hpp"
 #include "core/catalog_generations.hpp"
+#include "core/idle_leases.hpp"
 #include "core/link_pool.hpp"
 #include "core/node_counters.hpp"
 #include "core/pin_board.hpp"
@@ -70,6 +71,10 @@ struct gate_services {
     std::function<void(int node)> report_connected;
     /// Runs a function on the home of that worker. Any thread.
     std::function<void(int worker, std::function<void(class session_home&)>)> run_on;
+    /// Somebody waits for a turn: workers that keep idle ones give them back. Any thread.
+    std::function<void()> recall_idle;
+    /// Closes the idle links to a database, so that it can be dropped. Any thread.
+    std::function<void(const std::string& database)> drop_database;
     /// What is known of floors and replay positions; its head says what a session must do.
     ha::causal_board& causal;
     /// What was written lately: for disable_load_balance_on_write = dml_adaptive_global.
@@ -94,6 +99,7 @@ public:
     routing::fact_cache facts;
     routing::repair_memory repaired;
     core::statement_ids statement_ids;
+    idle_leases idle;
     const routing::query_facts_ptr
         unreadable_facts;  ///< Of a text that is too long to be looked at.
     std::minstd_rand random;

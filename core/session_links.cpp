@@ -158,14 +158,7 @@ task<opening> client_session::obtain_link(int node)
                                  event_link_out)) {
             outcome.what = opening::outcome::ready;
         }
-        if (link.last_holder != std::pair{home_.loop.index(), id_}) link.sequences_of = 0;
-        // Most often it is as the session wants it, and nothing has to be brought.
-        const bool is_certain = settings_record_.is_certain();
-        if (is_certain && link.settings_version == server_link::unknown_version &&
-            session_settings::statements_between(link.settings, settings_record_.link_settings())
-                .empty()) {
-            link.settings_version = settings_record_.version();
-        }
+        note_taken_over(link);
         co_return outcome;
     }
     links_.push_back(home_.services.pool.make(pool_, node));
@@ -302,21 +295,97 @@ void client_session::tell_of_wait()
          .message = "waiting for a server connection",
          .detail = fmt::format(
              "All {} server connections are in use, and {} clients are before this one.",
-             pool.link_count_max(), pool.count_ahead_of(waiting_)),
+             pool.link_count_max(), pool.count_ahead_of(*waiting_)),
          .hint = "num_init_children * max_pool bounds the connections to a server."});
     send_replies();
+}
+
+/// A link of the session's pool is its own now, with the record of what it has.
+void client_session::note_taken_over(server_link& link)
+{
+    if (link.last_holder != std::pair{home_.loop.index(), id_}) link.sequences_of = 0;
+    // Most often it is as the session wants it, and nothing has to be brought.
+    if (link.settings_version != server_link::unknown_version || !settings_record_.is_certain())
+        return;
+    if (session_settings::are_equal(link.settings, settings_record_.link_settings()))
+        link.settings_version = settings_record_.version();
+}
+
+/// Links that another session of this worker and pool has left, still under watch.
+void client_session::take_over(link_list&& links)
+{
+    if (links_.empty()) {
+        links_ = std::move(links);
+    } else {
+        std::ranges::move(links, std::back_inserter(links_));
+    }
+    for (const auto& link : links_) {
+        link->transport.watch_for(events_, event_link_in, event_link_out);
+        note_taken_over(*link);
+    }
+}
+
+bool client_session::take_idle_lease()
+{
+    auto links = home_.idle.take(*pool_, settings_record_.link_settings());
+    if (links.empty()) return false;
+    has_turn_ = true;
+    take_over(std::move(links));
+    return true;
+}
+
+/// A turn, if there is one without waiting.
+bool client_session::take_turn_now()
+{
+    if (shares_links() && take_idle_lease()) return true;
+    auto& pool = home_.services.pool;
+    // Idle ones of this worker, of whatever pool, make room.
+    do {
+        has_turn_ = pool.take_turn(pool_);
+    } while (!has_turn_ && home_.idle.release_oldest());
+    return has_turn_;
+}
+
+void client_session::return_turn()
+{
+    if (std::exchange(has_turn_, false))
+        home_.services.pool.return_turn(*pool_, home_.loop.index());
+}
+
+/// Stands in the queue no more. A turn that has been granted meanwhile is kept, for the next
+/// statement or until the session has nothing to do.
+void client_session::leave_queue()
+{
+    if (!waiting_) return;
+    if (!home_.services.pool.leave_queue(*waiting_)) {
+        has_turn_ = true;
+        take_over(std::move(waiting_->links));
+    }
+    waiting_.reset();
 }
 
 /// Waits first-in-first-out for the right to hold links. False: cancelled, late, or the session is
 /// over.
 task<bool> client_session::take_turn(bool may_tell)
 {
-    if (has_turn_) co_return true;
+    if (has_turn_ || take_turn_now()) co_return true;
     auto& pool = home_.services.pool;
-    if (pool.take_turn(waiting_)) {
+    waiting_ = std::make_unique<waiting_session>();
+    waiting_->of = pool_;
+    waiting_->worker = home_.loop.index();
+    waiting_->since = home_.loop.now();
+    waiting_->granted = [this, &owner = home_, session = id_](bool is_here) {
+        if (is_here) return on_turn_granted();
+        owner.loop.post([&owner, session] {
+            if (auto* const found = owner.find(session)) found->on_turn_granted();
+        });
+    };
+    if (pool.take_turn_or_queue(*waiting_)) {
+        waiting_.reset();
         has_turn_ = true;
         co_return true;
     }
+    home_.services.recall_idle();
     if (may_tell) {
         // Where links are shared, a short wait is nothing to speak of.
         if (shares_links()) {
@@ -331,28 +400,21 @@ task<bool> client_session::take_turn(bool may_tell)
     bool is_granted = false;
     while (!is_granted && !is_over() && !cancel_is_requested_ && !deadline_has_passed_) {
         const auto events = co_await events_;
-        if (events & event_turn) is_granted = true;
+        // What is told may be an earlier wait's, which has not been waited for to its end.
+        if (events & event_turn) is_granted = !pool.is_queued(*waiting_);
         note(events);
         if (std::exchange(pause_has_passed_, false) && !is_granted) tell_of_wait();
         flush_client();
     }
+    leave_queue();
     if (may_tell) {
         deadline_.disarm();
         pause_.disarm();
         pause_has_passed_ = false;
+        deadline_has_passed_ = false;
     }
-    if (may_tell && is_granted) deadline_has_passed_ = false;
-    if (is_granted) {
-        has_turn_ = true;
-        // A client that left in the same moment: the session ends, and the turn goes on to the
-        // next.
-        co_return !is_over();
-    }
-    if (!pool.leave_queue(waiting_)) {
-        has_turn_ = true;  // granted meanwhile: kept for the next statement, or returned at the end
-    }
-    if (may_tell) deadline_has_passed_ = false;
-    co_return false;
+    // A client that left in the same moment: the session ends, and the turn goes on to the next.
+    co_return is_granted && !is_over();
 }
 
 /// Waits until the view has a primary that this session has not just found unreachable, or (since

@@ -165,11 +165,9 @@ task<bool> client_session::log_in_at_server()
         home_.services.pool.set_welcome(*pool_, std::move(told));
         // The link is leased at the first statement, by whoever comes first.
         if (settings_->connection_cache) {
-            auto parked = std::move(links_.back());
-            links_.clear();
-            home_.services.pool.put(std::move(parked), home_.loop.now());
             has_turn_ = false;
-            home_.services.pool.return_turn();
+            home_.services.pool.return_turn(*pool_, home_.loop.index(),
+                                            std::exchange(links_, {}), home_.loop.now());
         }
     }
     co_return !is_over();

@@ -65,7 +65,7 @@ void client_session::note_sent(server_link& link, const routing::query_facts_ptr
     tracker_.sent(*facts, *rules(), context);
     for (const auto& each : facts->statements) {
         // Our own idle links must not keep it from being dropped (Pgpool-II: the same).
-        if (each.drops_database) home_.services.pool.drop_database(each.name);
+        if (each.drops_database) home_.services.drop_database(each.name);
         if (is_main && may_touch_data(each)) touches_data_ = true;
         note_pins(each, context.catalog, facts->is_parsed);
         // From its first INSERT on, what lastval() tells may be of its own.

@@ -68,6 +68,7 @@ task<> client_session::serve()
         }
         if (!has_state_at(way.node)) co_return;
         reason_ = way.why.reason;
+        if (!has_turn_ && shares_links()) (void)take_idle_lease();
         auto* link = way.node >= 0 ? ready_link(way.node) : nullptr;
         if (!link) {
             link = co_await prepare(way);
@@ -272,8 +273,7 @@ bool client_session::has_readable_link() const
 /// Its server is down, as the control plane sees it (a reload may also have taken it away).
 bool client_session::is_dead(const server_link& link) const
 {
-    const auto id = static_cast<std::size_t>(link.node());
-    return id >= home_.view->nodes.size() || !home_.view->nodes[id].is_valid();
+    return !home_.view->is_valid(link.node());
 }
 
 bool client_session::has_dead_link() const

@@ -53,6 +53,10 @@ public:
     };
     using link_settings_ptr = std::shared_ptr<const std::vector<setting>>;
     const link_settings_ptr& link_settings();
+    static bool are_equal(const link_settings_ptr& one, const link_settings_ptr& other)
+    {
+        return one == other || (one && other && *one == *other);
+    }
     /// What brings a link from one of them to another, in order; empty when they are equal.
     static std::vector<std::string> statements_between(const link_settings_ptr& from,
                                                        const link_settings_ptr& to);

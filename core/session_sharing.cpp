@@ -193,7 +193,7 @@ void client_session::claim_sequences_within(server_link& link)
 /// Nothing of the session is on its links that a record does not hold.
 bool client_session::may_share() const
 {
-    return shares_links() && !links_.empty() && status() == 'I' && !is_in_unit_ &&
+    return shares_links() && has_turn_ && !links_.empty() && status() == 'I' && !is_in_unit_ &&
            !has_server_state_ && !pin_ && !tracker_.is_pinned() && !discards_until_sync_ &&
            settings_record_.is_certain() && !settings_record_.has_uncommitted() &&
            settings_->connection_cache && !is_template_database(database_);
@@ -204,7 +204,7 @@ bool client_session::may_share(const server_link& link) const
     return link.status == 'I' && !link.is_spoiled && !link.is_lost && !link.in_shared_transaction &&
            link.ledger.is_idle() && !link.ledger.may_owe_more() && link.cancels_under_way == 0 &&
            link.output.is_empty() && link.carry.empty() && link.skip_bytes == 0 &&
-           link.transport.is_open() && !link.is_message_cut;
+           link.transport.is_open() && !link.transport.is_readable() && !link.is_message_cut;
 }
 
 /// The session has nothing to do: its links go to whoever has.
@@ -213,34 +213,28 @@ void client_session::share_links()
     if (links_.empty() && has_turn_ && shares_links() && status() == 'I' && !is_in_unit_) {
         // It got no link, or has lost it, and what it was pinned for with it.
         unpin();
-        has_turn_ = false;
-        home_.services.pool.return_turn();
+        return_turn();
         return;
     }
     // What a link has been prepared with by many sessions, before it starts anew.
     constexpr std::size_t statement_count_max = 500;
     if (!may_share()) return;
-    for (std::size_t i = 0; i < links_.size();) {
-        auto& link = *links_[i];
-        if (may_share(link) && link.statements.size() > statement_count_max) {
-            send_own_query(link, "DEALLOCATE ALL");
-            link.statements.clear();
+    for (auto& link : links_) {
+        if (may_share(*link) && link->statements.size() > statement_count_max) {
+            send_own_query(*link, "DEALLOCATE ALL");
+            link->statements.clear();
         }
-        if (!may_share(link)) {
-            ++i;  // its answer comes, and this is tried again
-            continue;
-        }
-        link.names_to_close.clear();
-        link.settings_version = server_link::unknown_version;
-        link.last_holder = {home_.loop.index(), id_};
-        link.transaction_settings = 0;
-        auto shared = std::move(links_[i]);
-        links_.erase(links_.begin() + static_cast<std::ptrdiff_t>(i));
-        home_.services.pool.put(std::move(shared), home_.loop.now());
+        if (!may_share(*link)) return;  // its answer comes, and this is tried again
     }
-    if (!links_.empty() || !has_turn_) return;
+    for (auto& link : links_) {
+        link->names_to_close.clear();
+        link->settings_version = server_link::unknown_version;
+        link->last_holder = {home_.loop.index(), id_};
+        link->transaction_settings = 0;
+    }
     has_turn_ = false;
-    home_.services.pool.return_turn();
+    home_.idle.put(*pool_, std::move(links_), home_.loop.now());
+    links_.clear();
 }
 
 /// pool_mode = statement has no transactions of several statements. True: the client has been told.

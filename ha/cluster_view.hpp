@@ -68,6 +68,13 @@ struct cluster_view {
     std::vector<node_view> nodes;  ///< Index is the node id.
     int primary = -1;              ///< Node id, or -1 while no primary is known.
 
+    /// Whether there is such a node, and it is in use.
+    bool is_valid(int node) const
+    {
+        const auto id = static_cast<std::size_t>(node);
+        return id < nodes.size() && nodes[id].is_valid();
+    }
+
     /// The lowest valid node, or -1: Pgpool-II's main node.
     int main_node() const
     {

@@ -59,6 +59,13 @@ public:
     /// Ends the watch and gives the descriptor away (to the pool, or to another worker).
     descriptor unwatch();
     void close();
+    /// From now on another one is told. What has come already stands in the flags below.
+    void tell(event_set& target, std::uint32_t in_bit, std::uint32_t out_bit)
+    {
+        target_ = &target;
+        in_bit_ = in_bit;
+        out_bit_ = out_bit;
+    }
 
     int fd() const { return fd_.get(); }
     bool is_open() const { return fd_.is_open(); }

@@ -20,6 +20,11 @@ public:
     {
         return watch_.watch(source, std::move(socket), target, in_bit, out_bit);
     }
+    /// From now on another one on the same worker is told.
+    void watch_for(event_set& target, std::uint32_t in_bit, std::uint32_t out_bit)
+    {
+        watch_.tell(target, in_bit, out_bit);
+    }
     bool is_open() const { return watch_.is_open(); }
     void close() { watch_.close(); }
     /// Ends the watch; the socket stays open and is the caller's.

@@ -8,7 +8,7 @@ import wire
 from gate import Gate
 
 ONE = {"num_init_children": 1, "max_pool": 1}
-TWO = {"num_init_children": 1, "max_pool": 2}
+TWO = {"num_init_children": 2, "max_pool": 1}
 
 
 def prepare(cluster):

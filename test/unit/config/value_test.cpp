@@ -367,3 +367,20 @@ TEST_CASE("The pool mode of a user comes before that of the database")
         CHECK(row->set(values, 0, *row, text));
     }
 }
+
+TEST_CASE("Connection limits are numbers by name, the last of a name counts")
+{
+    settings values;
+    const auto* const row = find_plain("user_connection_limit_list");
+    REQUIRE(row);
+    REQUIRE_FALSE(row->set(values, 0, *row, "joe:2, jim : 10,joe:3"));
+    const auto limits = connection_limits(values.user_connection_limit_list);
+    CHECK(limits.size() == 2);
+    CHECK(limits.at("joe") == 3);
+    CHECK(limits.at("jim") == 10);
+    for (const std::string text : {"joe", "joe:", ":3", "joe:x", "joe:0", "joe:-1", "joe:3x",
+                                   "joe:1000001", "joe:99999999999999999999"}) {
+        INFO(text);
+        CHECK(row->set(values, 0, *row, text));
+    }
+}

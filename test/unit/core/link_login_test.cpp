@@ -18,7 +18,7 @@ using core::opening;
 using step = link_login::step;
 
 struct fixture {
-    core::link_pool pool{4};
+    core::link_pool pool{{.count_max = 4, .count_max_of_pool = 4}};
     std::unique_ptr<core::server_link> link = pool.make(pool.find("key", "u", "d"), 0);
     protocol::message_buffer says;
 

@@ -37,31 +37,51 @@ struct bench {
     }
 };
 
+turn_limits limits_of(std::size_t count)
+{
+    return {.count_max = count, .count_max_of_pool = count};
+}
+
+/// Of a session on `worker` that has begun to wait at `second`.
+std::unique_ptr<waiting_session> waiter_of(const std::shared_ptr<pgtorii::core::pool>& of,
+                                           int worker, int millisecond,
+                                           std::function<void(bool)> granted)
+{
+    auto made = std::make_unique<waiting_session>();
+    made->of = of;
+    made->worker = worker;
+    made->since = clock::time_point{std::chrono::milliseconds{millisecond}};
+    made->granted = std::move(granted);
+    return made;
+}
+
 }  // namespace
 
 TEST_CASE("Turns are granted first in, first out, and no more than there are")
 {
-    link_pool pool{2};
+    link_pool pool{limits_of(2)};
+    const auto of = pool.find("key", "u", "d");
     std::vector<int> granted;
     std::vector<std::unique_ptr<waiting_session>> waiting;
-    for (int i = 0; i < 5; ++i) {
-        auto made = std::make_unique<waiting_session>();
-        made->granted = [&granted, i] { granted.push_back(i); };
-        waiting.push_back(std::move(made));
-    }
-    CHECK(pool.take_turn(*waiting[0]));
-    CHECK(pool.take_turn(*waiting[1]));
-    CHECK_FALSE(pool.take_turn(*waiting[2]));
-    CHECK_FALSE(pool.take_turn(*waiting[3]));
-    CHECK_FALSE(pool.take_turn(*waiting[4]));
+    for (int i = 0; i < 5; ++i)
+        waiting.push_back(waiter_of(of, 0, i, [&granted, i](bool) { granted.push_back(i); }));
+    CHECK(pool.take_turn_or_queue(*waiting[0]));
+    CHECK(pool.take_turn(of));
+    CHECK_FALSE(pool.has_waiters());
+    CHECK_FALSE(pool.take_turn_or_queue(*waiting[2]));
+    CHECK_FALSE(pool.take_turn_or_queue(*waiting[3]));
+    CHECK_FALSE(pool.take_turn_or_queue(*waiting[4]));
     CHECK(pool.count_ahead_of(*waiting[4]) == 2);
     CHECK(granted.empty());
+    CHECK(pool.has_waiters());
 
     SECTION("in order")
     {
-        pool.return_turn();
-        pool.return_turn();
+        pool.return_turn(*of, 0);
+        pool.return_turn(*of, 1);
         CHECK(granted == std::vector{2, 3});
+        CHECK_FALSE(pool.is_queued(*waiting[2]));
+        CHECK(pool.is_queued(*waiting[4]));
         CHECK_FALSE(pool.leave_queue(*waiting[2]));
         CHECK(pool.leave_queue(*waiting[4]));
     }
@@ -69,7 +89,7 @@ TEST_CASE("Turns are granted first in, first out, and no more than there are")
     {
         CHECK(pool.leave_queue(*waiting[2]));
         CHECK_FALSE(pool.leave_queue(*waiting[2]));
-        pool.return_turn();
+        pool.return_turn(*of, 0);
         CHECK(granted == std::vector{3});
         CHECK(pool.leave_queue(*waiting[4]));
     }
@@ -77,17 +97,121 @@ TEST_CASE("Turns are granted first in, first out, and no more than there are")
     {
         CHECK(pool.leave_queue(*waiting[3]));
         CHECK(pool.leave_queue(*waiting[4]));
-        pool.return_turn();
+        pool.return_turn(*of, 0);
         CHECK(granted == std::vector{2});
-        CHECK_FALSE(pool.take_turn(*waiting[3]));
+        CHECK_FALSE(pool.take_turn_or_queue(*waiting[3]));
+        CHECK_FALSE(pool.take_turn(of));
         CHECK(pool.leave_queue(*waiting[3]));
     }
+    CHECK_FALSE(pool.has_waiters());
+}
+
+TEST_CASE("A turn stays on its worker and with its pool, unless another has waited much longer")
+{
+    bench on;
+    link_pool pool{limits_of(1)};
+    const auto mine = pool.find("a", "u", "d");
+    const auto other = pool.find("b", "u", "d");
+    std::string granted;
+    REQUIRE(pool.take_turn(mine));
+    auto made = on.make(pool, mine, 0);
+    const auto* const link = made.link.get();
+    const auto waiting = [&](const auto& of, int worker, int millisecond, char sign) {
+        auto who = waiter_of(of, worker, millisecond, [&granted, sign](bool is_here) {
+            granted += sign;
+            granted += is_here ? "+" : "-";
+        });
+        REQUIRE_FALSE(pool.take_turn_or_queue(*who));
+        return who;
+    };
+    link_list links;
+    links.push_back(std::move(made.link));
+    SECTION("a little younger, but here: the link goes with the turn")
+    {
+        const auto older = waiting(mine, 1, 10, 'o');
+        const auto younger = waiting(mine, 0, 14, 'y');
+        pool.return_turn(*mine, 0, std::move(links));
+        CHECK(granted == "y+");
+        REQUIRE(younger->links.size() == 1);
+        CHECK(younger->links.front().get() == link);
+        CHECK(pool.parked_count() == 0);
+        pool.return_turn(*mine, 0, std::move(younger->links));
+        CHECK(granted == "y+o-");
+        CHECK(older->links.empty());
+        CHECK(pool.parked_count() == 1);
+    }
+    SECTION("much younger")
+    {
+        const auto older = waiting(mine, 1, 10, 'o');
+        const auto younger = waiting(mine, 0, 16, 'y');
+        pool.return_turn(*mine, 0, std::move(links));
+        CHECK(granted == "o-");
+        CHECK(pool.parked_count() == 1);
+        CHECK(pool.leave_queue(*younger));
+    }
+    SECTION("of another pool: the link is parked before the turn is granted")
+    {
+        auto here = waiting(other, 0, 10, 'h');
+        here->granted = [&](bool is_here) { granted += is_here ? "h+" : "h-"; };
+        pool.return_turn(*mine, 0, std::move(links));
+        CHECK(granted == "h+");
+        CHECK(here->links.empty());
+        CHECK(pool.parked_count() == 1);
+    }
+    pool.return_turn(granted == "h+" ? *other : *mine, 0);
+    CHECK(pool.turn_count() == 0);
+}
+
+TEST_CASE("A pool, a user and a database may have fewer turns than there are")
+{
+    link_pool pool{{.count_max = 6,
+                    .count_max_of_pool = 3,
+                    .of_users = {{"u", 4}},
+                    .of_databases = {{"d", 2}}}};
+    const auto a = pool.find("a", "u", "x");
+    const auto b = pool.find("b", "u", "y");
+    const auto c = pool.find("c", "v", "d");
+    const auto d = pool.find("d", "w", "d");
+    std::string granted;
+    const auto waiting = [&](const auto& of, int millisecond, char sign) {
+        auto who =
+            waiter_of(of, 0, millisecond, [&granted, sign](bool) { granted += sign; });
+        REQUIRE_FALSE(pool.take_turn_or_queue(*who));
+        return who;
+    };
+    for (int i = 0; i < 3; ++i) REQUIRE(pool.take_turn(a));
+    const auto of_pool = waiting(a, 1, 'a');
+    REQUIRE(pool.take_turn(b));
+    const auto of_user = waiting(b, 2, 'b');
+    // Those who are held back by limits of their own hold back nobody else.
+    REQUIRE(pool.take_turn(c));
+    REQUIRE(pool.take_turn(d));
+    const auto of_database = waiting(c, 0, 'c');
+    CHECK(pool.turn_count() == 6);
+    pool.return_turn(*d, 0);
+    CHECK(granted == "c");
+    pool.return_turn(*b, 0);  // the pool of the older one is still full
+    CHECK(granted == "cb");
+    pool.return_turn(*a, 0);
+    CHECK(granted == "cba");
+    const auto more = waiting(b, 5, 'm');
+    pool.set_limits({.of_users = {{"u", 5}}});
+    CHECK_FALSE(pool.take_turn(d));  // databases have no limit now, but six are taken
+    pool.return_turn(*c, 0);
+    CHECK(granted == "cbam");
+    const auto last = waiting(b, 6, 'l');
+    pool.return_turn(*c, 0);
+    CHECK(granted == "cbam");  // of the user are five
+    pool.set_limits({});
+    CHECK(granted == "cbaml");
+    for (const auto& each : {a, a, a, b, b, b}) pool.return_turn(*each, 0);
+    CHECK(pool.turn_count() == 0);
 }
 
 TEST_CASE("A parked link serves the same user, database and parameters only")
 {
     bench on;
-    link_pool pool{4};
+    link_pool pool{limits_of(4)};
     const auto mine = pool.find("key a", "u", "d");
     const auto other = pool.find("key b", "u", "d");
     CHECK(pool.find("key a", "u", "d") == mine);
@@ -107,7 +231,7 @@ TEST_CASE("A parked link serves the same user, database and parameters only")
 TEST_CASE("A parked link that has been closed or has something to say is not handed out")
 {
     bench on;
-    link_pool pool{4};
+    link_pool pool{limits_of(4)};
     const auto home = pool.find("key", "u", "d");
     auto made = on.make(pool, home, 0);
     pool.put(std::move(made.link), clock::now());
@@ -126,7 +250,7 @@ TEST_CASE("A parked link that has been closed or has something to say is not han
 TEST_CASE("A full node closes the longest parked link of another pool for a new one")
 {
     bench on;
-    link_pool pool{2};
+    link_pool pool{limits_of(2)};
     const auto a = pool.find("a", "u", "d");
     const auto b = pool.find("b", "u", "d");
     const auto start = clock::now();
@@ -150,7 +274,7 @@ TEST_CASE("A full node closes the longest parked link of another pool for a new 
 TEST_CASE("connection_life_time closes parked links and forgets unused pools")
 {
     bench on;
-    link_pool pool{4};
+    link_pool pool{limits_of(4)};
     const auto start = clock::now();
     {
         const auto home = pool.find("a", "u", "d");
@@ -170,7 +294,7 @@ TEST_CASE("connection_life_time closes parked links and forgets unused pools")
 
 TEST_CASE("The welcome lives as long as the pool has a link")
 {
-    link_pool pool{4};
+    link_pool pool{limits_of(4)};
     const auto home = pool.find("a", "u", "d");
     auto link = pool.make(home, 0);
     pool.set_welcome(*home, std::make_shared<const welcome>());
@@ -188,7 +312,7 @@ TEST_CASE("Random schedules of turns and links keep every limit")
         std::mt19937 random{seed};
         bench on;
         constexpr std::size_t limit = 3;
-        link_pool pool{limit};
+        link_pool pool{limits_of(limit)};
         struct actor {
             waiting_session place;
             bool has_turn = false;
@@ -198,31 +322,40 @@ TEST_CASE("Random schedules of turns and links keep every limit")
         std::vector<descriptor> peers;
         for (int i = 0; i < 8; ++i) {
             auto made = std::make_unique<actor>();
-            made->place.granted = [it = made.get()] { it->has_turn = true; };
+            made->place.of = pool.find(std::to_string(random() % 3), "u", "d");
+            made->place.worker = i % 2;
+            made->place.granted = [it = made.get()](bool) { it->has_turn = true; };
             actors.push_back(std::move(made));
         }
         const auto leave = [&](actor& who) {
+            link_list kept = std::move(who.place.links);
+            who.place.links.clear();
             for (auto& each : who.links) {
-                if (random() % 2) pool.put(std::move(each.link), clock::now());
+                if (random() % 2) kept.push_back(std::move(each.link));
                 peers.push_back(std::move(each.peer));
             }
             who.links.clear();
             if (who.place.is_queued && pool.leave_queue(who.place)) return;
-            if (std::exchange(who.has_turn, false)) pool.return_turn();
+            if (std::exchange(who.has_turn, false))
+                pool.return_turn(*who.place.of, who.place.worker, std::move(kept), clock::now());
         };
         for (int step = 0; step < 200; ++step) {
             auto& who = *actors[random() % actors.size()];
             switch (random() % 4) {
             case 0:
-                if (!who.has_turn && !who.place.is_queued) who.has_turn = pool.take_turn(who.place);
+                if (who.has_turn || who.place.is_queued) break;
+                who.place.since = clock::time_point{std::chrono::milliseconds{step}};
+                who.has_turn = pool.take_turn_or_queue(who.place);
                 break;
             case 1:
             case 2: {
                 const int node = static_cast<int>(random() % 2);
                 const bool has = std::ranges::any_of(
                     who.links, [node](const auto& each) { return each.link->node() == node; });
-                if (!who.has_turn || has) break;
-                const auto home = pool.find(std::to_string(random() % 3), "u", "d");
+                for (auto& each : std::exchange(who.place.links, {}))
+                    who.links.push_back({std::move(each), descriptor{}});
+                if (!who.has_turn || has || !who.links.empty()) break;
+                const auto home = who.place.of;
                 if (auto parked = pool.take(*home, node)) {
                     REQUIRE_FALSE(
                         parked->transport.open(on.source, parked->unpark(), on.events, 1, 2));
@@ -253,37 +386,35 @@ TEST_CASE("Random schedules of turns and links keep every limit")
 TEST_CASE("Look-ups take a free turn, or an extra one, and never wait")
 {
     using turn = link_pool::look_up_turn;
-    link_pool pool{2};
-    waiting_session session;
+    link_pool pool{limits_of(2)};
+    const auto of = pool.find("key", "u", "d");
     int granted = 0;
-    session.granted = [&granted] { ++granted; };
-    waiting_session other;
-    other.granted = [] {};
-    CHECK(pool.take_look_up_turn() == turn::session);
-    CHECK(pool.take_turn(other));
-    CHECK_FALSE(pool.take_turn(session));
+    const auto session = waiter_of(of, 0, 1, [&granted](bool) { ++granted; });
+    CHECK(pool.take_look_up_turn(*of) == turn::session);
+    CHECK(pool.take_turn(of));
+    CHECK_FALSE(pool.take_turn_or_queue(*session));
     // Whoever waits goes before a look-up, which has its own.
-    CHECK(pool.take_look_up_turn() == turn::extra);
-    CHECK(pool.take_look_up_turn() == turn::extra);
-    CHECK(pool.take_look_up_turn() == turn::none);
-    pool.return_look_up_turn(turn::extra);
+    CHECK(pool.take_look_up_turn(*of) == turn::extra);
+    CHECK(pool.take_look_up_turn(*of) == turn::extra);
+    CHECK(pool.take_look_up_turn(*of) == turn::none);
+    pool.return_look_up_turn(*of, 0, turn::extra);
     CHECK(granted == 0);
-    CHECK(pool.take_look_up_turn() == turn::extra);
-    pool.return_look_up_turn(turn::session);
+    CHECK(pool.take_look_up_turn(*of) == turn::extra);
+    pool.return_look_up_turn(*of, 0, turn::session);
     CHECK(granted == 1);
-    pool.return_look_up_turn(turn::none);
-    pool.return_look_up_turn(turn::extra);
-    pool.return_look_up_turn(turn::extra);
+    pool.return_look_up_turn(*of, 0, turn::none);
+    pool.return_look_up_turn(*of, 0, turn::extra);
+    pool.return_look_up_turn(*of, 0, turn::extra);
     CHECK(pool.turn_count() == 2);
-    pool.return_turn();
-    pool.return_turn();
+    pool.return_turn(*of, 0);
+    pool.return_turn(*of, 0);
     CHECK(pool.turn_count() == 0);
 }
 
 TEST_CASE("A link that an extra turn has made above the budget is not parked")
 {
     bench with;
-    link_pool pool{2};
+    link_pool pool{limits_of(2)};
     const auto home = pool.find("key", "u", "d");
     auto first = with.make(pool, home, 0);
     auto second = with.make(pool, home, 0);
