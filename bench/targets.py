@@ -98,9 +98,10 @@ def _pgpool(site: Site) -> list[str]:
     return [shutil.which("pgpool", path="/usr/sbin:/usr/bin") or "pgpool", "-n", "-f", str(config)]
 
 
-def _pgtorii(site: Site, workers: int) -> list[str]:
+def _pgtorii(site: Site, workers: int, pool_mode: str = "session") -> list[str]:
     config = site.directory / "pgpool.conf"
-    config.write_text(_pgpool_conf(site) + (f"worker_threads = {workers}\n" if workers else ""))
+    config.write_text(_pgpool_conf(site) + f"pool_mode = {pool_mode}\n" +
+                      (f"worker_threads = {workers}\n" if workers else ""))
     return [str(site.program), "-n", "-f", str(config)]
 
 
@@ -115,6 +116,8 @@ KINDS = (
          skips=("prepared",)),  # before 1.21 it knows no prepared statements in this mode
     Kind("pgpool", "Pgpool-II", _pgpool, is_process_per_client=True),
     Kind("pgtorii", "pgtorii, 1 worker", lambda site: _pgtorii(site, 1)),
+    Kind("pgtorii-transaction", "pgtorii, 1 worker, transaction",
+         lambda site: _pgtorii(site, 1, "transaction"), is_extra=True),
     Kind("pgtorii-default", "pgtorii", lambda site: _pgtorii(site, 0), is_extra=True),
 )
 
