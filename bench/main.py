@@ -202,7 +202,7 @@ class Bench:
             if not workload.counted:
                 continue
             for kind in self.plan.kinds:
-                if kind.key not in ("pgbouncer", "pgtorii"):
+                if kind.key not in ("pgbouncer", "pgtorii", "pgtorii-transaction"):
                     continue
                 say(f"valgrind: {workload.key}, {kind.key}")
                 try:

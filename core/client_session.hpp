@@ -262,7 +262,8 @@ private:
     };
     settings_detour detour_for(const prepared_statement& wanted);
     void bring_within(server_link& link, const prepared_statement& wanted);
-    static bool lacks_statement(server_link& link, const prepared_statement& wanted);
+    static bool lacks_statement(server_link& link, const prepared_statement& wanted,
+                                const std::string& name);
     bool lacks_statements(server_link& link) const;
     runtime::task<> bring_statements(server_link& link);
     std::vector<std::string> explain_route();
@@ -286,6 +287,9 @@ private:
     void forget_answered(const server_link& link);
     void expect_item(server_link& link, const unit_item& item);
     const prepared_statement* item_statement(const unit_item& item) const;
+    static const std::string& item_name(const unit_item& item);
+    static bool is_renamed(const unit_item& item);
+    void write_renamed(server_link& link, const unit_item& item, std::span<const std::byte> bytes);
     bool needs_statement(server_link& link, const unit_item& item) const;
     std::optional<std::string> stale_name(const server_link& link, const unit_item& item) const;
     void close_on_link(server_link& link, const std::string& name);
@@ -347,7 +351,6 @@ private:
     void note_pins(const routing::statement_facts& facts, const routing::catalog_facts* catalog,
                    bool is_parsed);
     bool uses_sequences(const routing::query_facts& facts) const;
-    static bool mentions_statements(const routing::query_facts& facts);
     bool shows_foreign_statements(const server_link& link, const routing::query_facts& facts) const;
     void hide_foreign_statements_within(server_link& link);
     void share_links();
@@ -429,7 +432,7 @@ private:
 
     // What it holds.
     std::vector<std::unique_ptr<server_link>> links_;  // at most one for each node
-    std::unique_ptr<waiting_session> waiting_;  // null: it doesn't stand in the queue
+    std::unique_ptr<waiting_session> waiting_;         // null: it doesn't stand in the queue
     bool has_turn_ = false;
     bool unit_pins_ = false;     // something in this unit pins
     const char* pin_ = nullptr;  // why it keeps its links, whatever the pool mode
@@ -468,6 +471,7 @@ private:
     std::vector<unit_item> items_;
     std::vector<prepared_ptr> unit_parses_;            // by ledger tag
     std::vector<prepared_ptr> unit_executes_;          // by ledger tag
+    std::vector<prepared_ptr> unit_renamed_;           // by ledger tag of Bind, from 1
     std::unordered_map<std::string, portal> portals_;  // named ones
     portal unnamed_portal_;
     prepared_ptr judged_;  // the statement of the last item, and where it may go
@@ -519,6 +523,7 @@ private:
     bool repair_tells_write_ = false;  // the standby said that it writes
     std::string repair_bytes_;         // the client's messages
     std::string held_replies_;         // what the standby has answered so far
+    std::string told_instead_;         // of the reply at hand
     /// Why our own query failed; null: the link is lost.
     std::unique_ptr<protocol::pg_error> own_error_;
     std::string own_work_value_;  // first column of the last row of our own query

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -20,7 +21,11 @@ struct prepared_statement {
     /// Equal for statements of equal text, types and text settings, whose sessions share links;
     /// zero: shared with nobody.
     std::uint64_t content = 0;
-    std::string name;     ///< The client's; empty: the unnamed statement.
+    std::string name;  ///< The client's; empty: the unnamed statement.
+    /// Its name on links where they are shared, so that equal names of several sessions don't meet,
+    /// and equal contents do; empty: the client's.
+    std::string shared_name;
+    const std::string& link_name() const { return shared_name.empty() ? name : shared_name; }
     std::string text;     ///< Of SQL: the PREPARE statement itself.
     bool is_sql = false;  ///< Made by PREPARE.
     bool is_cut = false;  ///< Too long to be kept: it is only where it was made.
@@ -30,6 +35,17 @@ struct prepared_statement {
     session_settings::text_settings_ptr text_settings;
     std::string search_path;  ///< Of then: the statement that had set it.
 };
+
+/// What the names of shared statements on links begin with.
+inline constexpr std::string_view shared_name_prefix = "pgtorii_";
+
+inline std::string shared_name_of(std::uint64_t content)
+{
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string name{shared_name_prefix};
+    for (int shift = 60; shift >= 0; shift -= 4) name.push_back(digits[content >> shift & 15U]);
+    return name;
+}
 
 /// What a link has under a name.
 struct placed_statement {

@@ -86,7 +86,7 @@ public:
     std::uint64_t settings_version = 0;
     static constexpr std::uint64_t unknown_version = ~std::uint64_t{0};
     session_settings::link_settings_ptr settings;  ///< As last brought here, whoever it was.
-    std::unordered_map<std::string, placed_statement> statements;  ///< By the client's name.
+    std::unordered_map<std::string, placed_statement> statements;  ///< By their names here.
     /// A Close of a name goes to the server: unless the unit fails before it, nothing is left
     /// there, of whatever session.
     void note_close_sent(const std::string& name);

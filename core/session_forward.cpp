@@ -57,6 +57,20 @@ constexpr bool is_looked_into(char type)
     }
 }
 
+/// An error message that calls a statement by its name on links, in the client's words; empty: it
+/// doesn't.
+std::string with_own_name(std::span<const std::byte> error, const prepared_statement& statement)
+{
+    std::string told{reinterpret_cast<const char*>(error.data()), error.size()};
+    const auto at = told.find(statement.shared_name);
+    if (at == std::string::npos) return {};
+    told.replace(at, statement.shared_name.size(), statement.name);
+    protocol::message_buffer out;
+    out.head('E', static_cast<std::uint32_t>(told.size() + 4));
+    out.raw(std::as_bytes(std::span{told}));
+    return {reinterpret_cast<const char*>(out.bytes().data()), out.size()};
+}
+
 }  // namespace
 
 /// Queues bytes for a link, sending what it takes at once.
@@ -166,6 +180,10 @@ std::optional<std::size_t> client_session::scan_replies(server_link& link,
         if (!is_clients) {
             pass(bytes.subspan(run, at - run));
             run = at + there;
+            if (!told_instead_.empty()) {
+                pass(std::as_bytes(std::span{told_instead_}));
+                told_instead_.clear();
+            }
         }
         at += there;
         if (!is_whole) {
@@ -283,7 +301,15 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
     // A read that a server refuses because it is in recovery: that server is not what the view
     // says, or the statement writes in a way that the text does not show.
     if (code == "25006" && &link == primary_link()) home_.services.report_trouble(link.node());
-    return true;
+    // The schema has changed behind our back: what is prepared from now on is another statement.
+    if (code == "0A000" && fields.routine == "RevalidateCachedQuery") {
+        home_.forget_catalog(database_);
+    }
+    if (what.kind == protocol::expected_kind::bind && what.tag > 0 &&
+        what.tag <= unit_renamed_.size()) {
+        told_instead_ = with_own_name(body, *unit_renamed_[what.tag - 1]);
+    }
+    return told_instead_.empty();
 }
 
 /// ParameterStatus: told to the client, but for what only says that this server is a standby, or
@@ -333,7 +359,7 @@ bool client_session::on_ready(server_link& link, char status)
         if (!each) continue;
         // Nor is it known what stands under that name now: the next to use the name closes it
         // first.
-        const auto there = link.statements.find(each->name);
+        const auto there = link.statements.find(each->link_name());
         if (there != link.statements.end() && there->second.id == each->id)
             there->second = {.id = unknown_statement};
     }
@@ -527,6 +553,7 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
     const auto present = input_.bytes();
     const auto there = std::min(present.size(), header.total());
     const bool is_whole = there == header.total();
+    bool is_written = false;
     switch (header.type) {
     case 'X': client_is_gone_ = true; return false;
     case 'd': {
@@ -579,10 +606,12 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
             prepare_place(link, item);
         if (item.type == 'E' && uses_foreign_sequences(link, item)) claim_sequences_within(link);
         expect_item(link, item);
+        is_written = is_renamed(item);
+        if (is_written) write_renamed(link, item, input_.bytes().first(there));
         break;
     }
     }
-    write_link(link, input_.bytes().first(there));
+    if (!is_written) write_link(link, input_.bytes().first(there));
     stream_bytes_ = header.total() - there;
     input_.consume(there);
     return true;

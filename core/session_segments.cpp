@@ -489,7 +489,10 @@ prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
     made->facts = home_.facts.find_or_analyze(parse.query, text_rules_);
     made->text_settings = settings_record_.text_settings_now();
     made->search_path = settings_record_.search_path_now();
-    if (!parse.statement.empty() && shares_links()) made->content = content_of(*made);
+    if (!parse.statement.empty() && shares_links()) {
+        made->content = content_of(*made);
+        if (made->content != 0) made->shared_name = shared_name_of(made->content);
+    }
     if (parse.statement.empty()) {
         last_unnamed_ = made;
         last_unnamed_rules_ = rules();

@@ -67,7 +67,7 @@ void client_session::note_sent(server_link& link, const routing::query_facts_ptr
         // Our own idle links must not keep it from being dropped (Pgpool-II: the same).
         if (each.drops_database) home_.services.drop_database(each.name);
         if (is_main && may_touch_data(each)) touches_data_ = true;
-        note_pins(each, context.catalog, facts->is_parsed);
+        if (!facts->is_stateless) note_pins(each, context.catalog, facts->is_parsed);
         // From its first INSERT on, what lastval() tells may be of its own.
         const bool may_number = each.kind == statement_kind::insert ||
                                 each.kind == statement_kind::merge ||
@@ -85,6 +85,7 @@ void client_session::begin_unit()
     unit_parses_.clear();
     unit_executes_.clear();
     unit_closes_.clear();
+    unit_renamed_.clear();
     unit_failed_ = false;
     unit_pins_ = false;
     unit_ended_transaction_ = false;
@@ -177,7 +178,7 @@ void client_session::prepare_query_within(server_link& link, std::span<const std
     needed_statements_.clear();
     for (const auto& each : facts_->statements) need_statement(each);
     for (const auto& each : std::exchange(needed_statements_, {})) {
-        if (lacks_statement(link, *each)) bring_within(link, *each);
+        if (lacks_statement(link, *each, each->name)) bring_within(link, *each);
     }
 }
 
@@ -202,6 +203,8 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
     is_open_ended_ = true;  // until its Sync (or function call) has been sent
     std::size_t run = 0;
     forget_answered(link);
+    // One call for all of it, though it isn't in one piece.
+    is_corked_ = std::ranges::any_of(items_, is_renamed);
     if (must_show_earlier_reads(link)) take_snapshot_within(link);
     for (const auto& item : items_) {
         if (item.statement && item.statement->facts && status() != 'E' &&
@@ -226,8 +229,45 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
             claim_sequences_within(link);
         }
         expect_item(link, item);
+        if (is_renamed(item)) {
+            write_link(link, bytes.subspan(run, item.offset - run));
+            run = item.offset + item.total;
+            write_renamed(link, item, bytes.subspan(item.offset, item.total));
+        }
     }
     write_link(link, bytes.subspan(run));
+    is_corked_ = false;
+    (void)flush_link(link);  // what is wrong with it is found again by pump
+}
+
+/// A message that names a statement which stands under another name on links.
+bool client_session::is_renamed(const unit_item& item)
+{
+    if (!item.statement || item.statement->shared_name.empty()) return false;
+    if (item.type == 'P') return !item.conflict;
+    return item.type == 'B' || (item.type == 'D' && !item.names_portal);
+}
+
+/// Writes such a message, as far as it is there.
+void client_session::write_renamed(server_link& link, const unit_item& item,
+                                   std::span<const std::byte> bytes)
+{
+    const auto& name = item.statement->shared_name;
+    const auto own_length = item.statement->name.size();
+    // Before the name stand the header, and the portal's name or what kind of name it is.
+    const std::size_t before =
+        protocol::frame_header::size + (item.type == 'B'   ? item.name_bytes + 1
+                                        : item.type == 'D' ? 1
+                                                           : 0);
+    const auto header = protocol::peek_header(bytes);
+    const auto length = static_cast<std::uint32_t>(header->length - own_length + name.size());
+    auto& out = home_.replies;
+    out.head(item.type, length);
+    out.raw(bytes.subspan(protocol::frame_header::size, before - protocol::frame_header::size));
+    out.raw(std::as_bytes(std::span{name}));
+    out.raw(bytes.subspan(before + own_length));
+    write_link(link, out.bytes());
+    out.clear();
 }
 
 /// The primary comes into a unit whose reads are on other servers, and something in it sets up the
@@ -264,13 +304,16 @@ void client_session::take_snapshot_within(server_link& link)
 void client_session::forget_answered(const server_link& link)
 {
     constexpr std::size_t note_count_max = 1024;
-    if (unit_executes_.size() + unit_closes_.size() + unit_parses_.size() < note_count_max) return;
+    if (unit_executes_.size() + unit_closes_.size() + unit_parses_.size() + unit_renamed_.size() <
+        note_count_max)
+        return;
     const bool is_settled =
         std::ranges::all_of(links_, [](const auto& each) { return each->ledger.is_settled(); });
     if (!is_settled || !link.ledger.is_settled()) return;
     unit_executes_.clear();
     unit_closes_.clear();
     unit_parses_.clear();
+    unit_renamed_.clear();
 }
 
 /// The client's Sync ends the unit on the links that have served other parts of it, too. What has
@@ -299,11 +342,17 @@ const prepared_statement* client_session::item_statement(const unit_item& item) 
     return item.type == 'P' ? item.conflict.get() : nullptr;
 }
 
+/// The name under which it must know it: to refuse a second one, the client's own.
+const std::string& client_session::item_name(const unit_item& item)
+{
+    return item.type == 'P' ? item.conflict->name : item.statement->link_name();
+}
+
 bool client_session::needs_statement(server_link& link, const unit_item& item) const
 {
     const auto* const wanted = item_statement(item);
     if (!wanted || wanted->is_cut || wanted->is_sql) return false;
-    return lacks_statement(link, *wanted);
+    return lacks_statement(link, *wanted, item_name(item));
 }
 
 /// A name that is free in the session, on a link that still has an old statement under it: what the
@@ -315,7 +364,7 @@ std::optional<std::string> client_session::stale_name(const server_link& link,
     std::string name;
     if (item.type == 'P') {
         if (item.name_bytes == 0 || !item.statement || item.conflict) return std::nullopt;
-        name = item.statement->name;
+        name = item.statement->link_name();
     } else if (item.type == 'B' || (item.type == 'D' && !item.names_portal)) {
         if (item.statement) return std::nullopt;
         name = item.unknown_name;
@@ -397,9 +446,14 @@ void client_session::prepare_place(server_link& link, const unit_item& item)
         taken.id = unknown_statement;
         taken.content = 0;
         taken.text_settings = settings_record_.text_settings_now();
+        taken.shared_name.clear();
+        bring_statement(link, taken);
+    } else if (item.conflict) {
+        prepared_statement taken = *item.conflict;
+        taken.shared_name.clear();
         bring_statement(link, taken);
     } else {
-        bring_statement(link, *item_statement(item));
+        bring_statement(link, *item.statement);
     }
 }
 
@@ -418,20 +472,21 @@ void client_session::close_on_link(server_link& link, const std::string& name)
 void client_session::bring_statement(server_link& link, const prepared_statement& statement)
 {
     auto& out = home_.replies;
-    if (!statement.name.empty() && link.statements.contains(statement.name)) {
-        out.close_statement(statement.name);
+    const auto& name = statement.link_name();
+    if (!name.empty() && link.statements.contains(name)) {
+        out.close_statement(name);
         link.ledger.expect(protocol::expected_kind::close, own_tag, true);
     }
     const auto detour = detour_for(statement);
     for (const auto& each : detour.there) run_within(link, each, brought_tag);
-    out.parse(statement.name, statement.text, statement.parameter_types);
+    out.parse(name, statement.text, statement.parameter_types);
     unit_parses_.push_back(std::make_shared<prepared_statement>(statement));
     link.ledger.expect(protocol::expected_kind::parse,
                        static_cast<std::uint32_t>(unit_parses_.size() - 1), true);
     for (const auto& each : detour.back) run_within(link, each, brought_tag);
     write_link(link, out.bytes());
     out.clear();
-    link.statements[statement.name] = {statement.id, statement.content};
+    link.statements[name] = {statement.id, statement.content};
 }
 
 void client_session::expect_item(server_link& link, const unit_item& item)
@@ -449,8 +504,8 @@ void client_session::expect_item(server_link& link, const unit_item& item)
         }
         if (item.statement) {
             if (!item.conflict)
-                link.statements[item.statement->name] = {item.statement->id,
-                                                         item.statement->content};
+                link.statements[item.statement->link_name()] = {item.statement->id,
+                                                                item.statement->content};
             log_node_statement(link, prefix_of('P'), item.statement->text);
         }
         unit_parses_.push_back(item.statement);
@@ -459,7 +514,9 @@ void client_session::expect_item(server_link& link, const unit_item& item)
         break;
     case 'B':
         if (item.statement) log_node_statement(link, prefix_of('B'), item.statement->text);
-        link.ledger.expect(expected_kind::bind);
+        if (is_renamed(item)) unit_renamed_.push_back(item.statement);
+        link.ledger.expect(expected_kind::bind,
+                           is_renamed(item) ? static_cast<std::uint32_t>(unit_renamed_.size()) : 0);
         break;
     case 'D':
         log_node_statement(link, {}, "D message");

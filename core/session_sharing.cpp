@@ -26,11 +26,6 @@ bool names_any(const std::vector<std::string>& names, std::string_view wanted)
     });
 }
 
-bool names_prepared(const routing::statement_facts& facts)
-{
-    return facts.kind == statement_kind::execute || !facts.executed.empty();
-}
-
 /// UPDATE pg_settings is SET.
 bool writes_settings(const routing::statement_facts& facts)
 {
@@ -127,6 +122,7 @@ void client_session::note_pins(const routing::statement_facts& facts,
 
 bool client_session::uses_sequences(const routing::query_facts& facts) const
 {
+    if (facts.is_stateless) return false;
     return std::ranges::any_of(facts.statements, [this](const auto& statement) {
         bool is_used = false;
         look_at_parts(statement, [&](const auto& each) { is_used |= each.uses_sequence_state; });
@@ -151,24 +147,34 @@ bool client_session::uses_foreign_sequences(const server_link& link, const unit_
     return uses_sequences(*item.statement->facts);
 }
 
-/// A text of SQL may mean prepared statements by their names, or list them all.
-bool client_session::mentions_statements(const routing::query_facts& facts)
-{
-    return std::ranges::any_of(facts.statements, [](const auto& each) {
-        return names_prepared(each) || each.kind == statement_kind::prepare ||
-               each.kind == statement_kind::deallocate || each.effects_unknown ||
-               names_any(each.relations, "pg_prepared_statements");
-    });
-}
-
-/// Statements of other sessions are on the link, under names that a text of this one might mean.
+/// Statements of other sessions are on the link, under names that a text of this one means, or may
+/// mean, or it lists them all.
 bool client_session::shows_foreign_statements(const server_link& link,
                                               const routing::query_facts& facts) const
 {
-    if (!shares_links() || link.statements.empty() || !mentions_statements(facts)) return false;
-    return std::ranges::any_of(link.statements, [this](const auto& each) {
-        const auto known = prepared_.find(each.first);
-        return !known || known->id != each.second.id;
+    if (!shares_links() || link.statements.empty() || !facts.names_statements) return false;
+    const auto is_foreign = [this](const std::string& name, const placed_statement& there) {
+        const auto known = prepared_.find(name);
+        return !known || known->id != there.id;
+    };
+    const auto means_foreign = [&](const std::string& name) {
+        const auto there = link.statements.find(name);
+        return there != link.statements.end() && is_foreign(name, there->second);
+    };
+    return std::ranges::any_of(facts.statements, [&](const auto& each) {
+        const bool means_all =
+            each.effects_unknown || names_any(each.relations, "pg_prepared_statements") ||
+            (each.kind == statement_kind::deallocate && (each.name.empty() || each.name == "all"));
+        if (means_all) {
+            return std::ranges::any_of(link.statements, [&](const auto& there) {
+                return is_foreign(there.first, there.second);
+            });
+        }
+        const bool names_one = each.kind == statement_kind::execute ||
+                               each.kind == statement_kind::prepare ||
+                               each.kind == statement_kind::deallocate;
+        return (names_one && means_foreign(each.name)) ||
+               std::ranges::any_of(each.executed, means_foreign);
     });
 }
 

@@ -87,9 +87,11 @@ void client_session::need_statement(const routing::statement_facts& facts)
     for (const auto& name : facts.executed) add(name);
 }
 
-bool client_session::lacks_statement(server_link& link, const prepared_statement& wanted)
+/// Whether a link does not have a statement under this name. In SQL it is the client's own.
+bool client_session::lacks_statement(server_link& link, const prepared_statement& wanted,
+                                     const std::string& name)
 {
-    const auto there = link.statements.find(wanted.name);
+    const auto there = link.statements.find(name);
     if (there == link.statements.end()) return true;
     if (there->second.id == wanted.id) return false;
     // Another session's, of the same name and content: from now on it is this one.
@@ -101,7 +103,7 @@ bool client_session::lacks_statement(server_link& link, const prepared_statement
 bool client_session::lacks_statements(server_link& link) const
 {
     return std::ranges::any_of(needed_statements_, [&link](const prepared_ptr& each) {
-        return lacks_statement(link, *each);
+        return lacks_statement(link, *each, each->name);
     });
 }
 
@@ -127,7 +129,7 @@ void client_session::bring_named(server_link& link, const unit_item& item)
         need_statement(item.statement->facts->first());
     }
     for (const auto& each : std::exchange(needed_statements_, {})) {
-        if (lacks_statement(link, *each)) bring_within(link, *each);
+        if (lacks_statement(link, *each, each->name)) bring_within(link, *each);
     }
 }
 
@@ -180,7 +182,7 @@ client_session::settings_detour client_session::detour_for(const prepared_statem
 task<> client_session::bring_statements(server_link& link)
 {
     for (const auto& each : needed_statements_) {
-        if (!lacks_statement(link, *each)) continue;
+        if (!lacks_statement(link, *each, each->name)) continue;
         close_on_link(link, each->name);
         const auto detour = detour_for(*each);
         auto& out = home_.replies;

@@ -21,6 +21,7 @@ void store_field(error_fields& fields, char code, std::string_view value)
     case 'M': fields.message = value; break;
     case 'D': fields.detail = value; break;
     case 'H': fields.hint = value; break;
+    case 'R': fields.routine = value; break;
     default:
         break;  // Position, source line ...: protocol-error-fields says to ignore what one doesn't
                 // know.

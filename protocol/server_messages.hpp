@@ -24,6 +24,7 @@ struct error_fields {
     std::optional<std::string_view> message;             ///< M
     std::optional<std::string_view> detail;              ///< D
     std::optional<std::string_view> hint;                ///< H
+    std::optional<std::string_view> routine;             ///< R: of the server's source
 
     /// V, else S, else nothing.
     std::string_view severity_or_empty() const

@@ -105,6 +105,13 @@ message_buffer& message_buffer::raw(std::span<const std::byte> messages)
     return *this;
 }
 
+message_buffer& message_buffer::head(char type, std::uint32_t length)
+{
+    put_byte(type);
+    put_uint32(length);
+    return *this;
+}
+
 message_buffer& message_buffer::bare(char type)
 {
     const frame message(*this, type);

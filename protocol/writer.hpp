@@ -33,6 +33,8 @@ public:
 
     /// Bytes that are messages already.
     message_buffer& raw(std::span<const std::byte> messages);
+    /// The head of a message; the `length` - 4 bytes of its body come as raw ones, or elsewhere.
+    message_buffer& head(char type, std::uint32_t length);
 
     // What a server says.
     message_buffer& error_response(const pg_error& error);

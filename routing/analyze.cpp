@@ -164,7 +164,42 @@ analyzer::analyzer(const analyze_limits& limits)
 }
 analyzer::~analyzer() = default;
 
+namespace {
+
+bool may_name_statements(const statement_facts& facts)
+{
+    switch (facts.kind) {
+    case statement_kind::execute:
+    case statement_kind::prepare:
+    case statement_kind::deallocate: return true;
+    default: break;
+    }
+    const auto lists_them = [](std::string_view relation) {
+        return relation.ends_with("pg_prepared_statements");
+    };
+    return facts.effects_unknown || facts.inner || !facts.executed.empty() ||
+           std::ranges::any_of(facts.relations, lists_them);
+}
+
+bool is_stateless(const statement_facts& facts)
+{
+    return facts.change == setting_change::none && facts.functions.empty() &&
+           facts.targets.empty() && !facts.writes_unknown && !facts.uses_sequence_state &&
+           !facts.takes_advisory_lock && !facts.calls_set_config && !facts.calls_unknown_function &&
+           !may_name_statements(facts);
+}
+
+}  // namespace
+
 query_facts analyzer::analyze(std::string_view sql)
+{
+    auto facts = analyze_text(sql);
+    facts.names_statements = std::ranges::any_of(facts.statements, may_name_statements);
+    facts.is_stateless = facts.is_parsed && std::ranges::all_of(facts.statements, is_stateless);
+    return facts;
+}
+
+query_facts analyzer::analyze_text(std::string_view sql)
 {
     if (const auto explained = explained_text(sql)) {
         query_facts facts;

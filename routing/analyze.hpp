@@ -26,6 +26,7 @@ public:
     query_facts analyze(std::string_view sql);
 
 private:
+    query_facts analyze_text(std::string_view sql);
     query_facts analyze_statements(std::string_view sql);
 
     struct buffers;

@@ -161,6 +161,11 @@ struct query_facts {
     /// False: the facts hold for every text that differs from this one in literals only.
     bool depends_on_literals = true;
 
+    /// It may mean prepared statements by their names, or list them.
+    bool names_statements = true;
+    /// By its text it leaves nothing on its server and reads nothing that others may have left.
+    bool is_stateless = false;
+
     // For the text rule of routing.md, section 4.1; the first character counts, not the first
     // token.
     bool starts_with_blank = false;
