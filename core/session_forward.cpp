@@ -507,8 +507,9 @@ bool client_session::forward_client(server_link& link)
         if (!goes_on) break;
         has_moved = true;
     }
-    // What does not fit is found again by pump.
-    (void)flush_link(link);
+    // What does not fit is found again by pump. A Sync has gone to other links of the unit, too, and
+    // nothing else would send it off.
+    for (const auto& each : links_) (void)flush_link(*each);
     return has_moved;
 }
 
