@@ -462,7 +462,7 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
     // Portals may be gone: what isn't known is the primary's, and may be anything.
     case statement_kind::rollback_to_savepoint: close_portals(); break;
     case statement_kind::cursor: forget_portals(link.node()); break;
-    case statement_kind::listen:
+    case statement_kind::listen: makes_state = tag == "LISTEN"; break;  // UNLISTEN leaves nothing
     case statement_kind::load: makes_state = true; break;
     case statement_kind::prepare: note_prepared(link, facts.name, text); break;
     case statement_kind::deallocate: forget_statements(link, facts.name); break;
@@ -533,8 +533,9 @@ bool client_session::forward_client(server_link& link)
         if (!goes_on) break;
         has_moved = true;
     }
-    // What does not fit is found again by pump.
-    (void)flush_link(link);
+    // What does not fit is found again by pump. A Sync has gone to other links of the unit, too, and
+    // nothing else would send it off.
+    for (const auto& each : links_) (void)flush_link(*each);
     return has_moved;
 }
 

@@ -160,3 +160,14 @@ def test_a_query_inside_a_unit_ends_it(cluster):
         assert client.query("SELECT 2").one == "2"
         answer = client.ask(run_one(PORT), SYNC)
         assert answer.kinds == "12DCZ" and is_standby(cluster, answer)
+
+
+def test_the_end_of_a_unit_reaches_all_its_servers(cluster):
+    """And at once: the client may send nothing for long after it, while others wait for the links."""
+    with Gate(cluster, pool_mode="transaction", num_init_children=1, max_pool=1, query_wait_timeout="5s") as gate:
+        for end in (SYNC, query("SELECT 1")):
+            with gate.wire() as first, gate.wire() as second:
+                for part in (PORT, "UPDATE t SET note = note WHERE i = 5"):
+                    assert first.send(run_one(part), FLUSH).answer(until="CE").kinds.endswith("C")
+                assert not first.ask(end).error
+                assert not second.query(PORT).error

@@ -192,7 +192,8 @@ def test_show_pool_pins(cluster):
 
 def test_what_does_not(cluster):
     for text in ("SET work_mem = '7MB'", "PREPARE p AS SELECT 1", "SELECT pg_advisory_xact_lock(1)", "SELECT 1 / 0",
-                 "BEGIN; SELECT 1; COMMIT", "SET ROLE weak; RESET ROLE", "SELECT count(*) FROM place"):
+                 "BEGIN; SELECT 1; COMMIT", "SET ROLE weak; RESET ROLE", "SELECT count(*) FROM place",
+                 "UNLISTEN *"):
         assert not keeps(cluster, text), text
     assert not keeps(cluster, "SELECT unknown()", pin_unknown_functions="trust")
 
