@@ -76,6 +76,12 @@ task<> client_session::serve()
                 if (is_ending_) send_fatal(shutting_down);
                 co_return;
             }
+            // A cancel request that came meanwhile has nothing on the server to cancel, and would
+            // overtake what is sent now.
+            if (link && cancel_is_requested_ && status() == 'I') {
+                tell_not_served({});
+                link = nullptr;
+            }
             if (!link) {
                 skip_unit(what);
                 continue;
@@ -103,7 +109,7 @@ task<> client_session::serve()
                 }
                 if (is_over()) break;
             }
-            note(co_await events_);
+            if (!cancel_is_requested_) note(co_await events_);
             if (cancel_is_requested_) {
                 cancel_is_requested_ = false;
                 send_cancel(*link);

@@ -391,6 +391,21 @@ def test_a_client_that_waits_for_a_link_can_cancel(cluster):
         assert second.query("SELECT 2").one == "2"
 
 
+def test_a_cancel_while_a_link_is_opened(cluster):
+    with Gate(cluster, **ONE_LINK, weights=(1, 0)) as gate, gate.wire() as first, gate.wire(database="elsewhere") as second:
+        second.query("SELECT 1")  # in place of the first one's link
+        cluster.primary.freeze()
+        try:
+            first.send(query("SELECT pg_sleep(30)"))
+            threading.Event().wait(0.3)
+            with wire.Wire(gate.port) as canceller:
+                canceller.send(wire.cancel_request(first.pid, first.secret)).read_to_end()
+        finally:
+            cluster.primary.thaw()
+        assert first.answer().error["C"] == "57014"
+        assert first.query("SELECT 1").one == "1"
+
+
 def test_a_client_that_leaves_in_a_transaction(cluster):
     with Gate(cluster, **ONE_LINK, weights=(1, 0)) as gate:
         for _ in range(5):
