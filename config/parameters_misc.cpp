@@ -214,10 +214,10 @@ constexpr parameter pgtorii_rows[] = {
         .at_reload()
         .ours(),
     row<&settings::pin_unknown_functions>(
-        "pin_unknown_functions", "pin",
-        "Where server connections are shared: a session that has called a volatile function of "
-        "users keeps its connection (pin), or the function is trusted to leave nothing behind "
-        "there.")
+        "pin_unknown_functions", "audit",
+        "Where server connections are shared: after a session has called a volatile function of "
+        "users, the server is asked what it has left behind (audit), or the session keeps its "
+        "connection (pin), or the function is trusted.")
         .at_reload()
         .ours(),
     row<&settings::user_connection_limit_list>(

@@ -86,7 +86,7 @@ enum class causality : std::uint8_t { off, session, global };
 enum class pool_mode : std::uint8_t { session, transaction, statement };
 /// What to do with a session that has called a function of users in a pool mode that shares
 /// connections: the function may have left anything on the connection.
-enum class unknown_function_policy : std::uint8_t { pin, trust };
+enum class unknown_function_policy : std::uint8_t { audit, pin, trust };
 enum class temp_table_check : std::uint8_t { catalog, trace, none };
 enum class catalog_node : std::uint8_t { primary, load_balance_node };
 

@@ -93,6 +93,7 @@ inline constexpr word pool_modes[] = {
     named("statement", pool_mode::statement),
 };
 inline constexpr word unknown_function_policies[] = {
+    named("audit", unknown_function_policy::audit),
     named("pin", unknown_function_policy::pin),
     named("trust", unknown_function_policy::trust),
 };

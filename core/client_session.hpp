@@ -344,7 +344,9 @@ private:
 
     // session_sharing.cpp
     bool shares_links() const { return mode_ != config::pool_mode::session && !is_exclusive_; }
-    void pin(const char* why);
+    /// What ends a pin: the session's end or DISCARD ALL, or also what the server says.
+    enum class pin_end : std::uint8_t { discard, audit };
+    void pin(const char* why, pin_end until = pin_end::discard);
     void unpin();
     template <class Look>
     void look_at_parts(const routing::statement_facts& facts, Look look, int depth = 0) const;
@@ -360,6 +362,14 @@ private:
     bool uses_foreign_sequences(const server_link& link, const unit_item& item) const;
     void claim_sequences_within(server_link& link);
     bool refuses_transaction();
+
+    // session_audit.cpp
+    void note_audit(const routing::statement_facts& facts);
+    bool must_learn_settings();
+    bool is_audit_due();
+    runtime::task<> audit_links();
+    bool has_foreign(const server_link& link, std::string_view settings,
+                     std::string_view statements);
 
     // session_links.cpp, session_opening.cpp, session_leaving.cpp
     server_link* link_to(int node);
@@ -436,6 +446,9 @@ private:
     bool has_turn_ = false;
     bool unit_pins_ = false;     // something in this unit pins
     const char* pin_ = nullptr;  // why it keeps its links, whatever the pool mode
+    bool pin_is_lasting_ = false;
+    bool audit_is_due_ = false;                             // the cause of the pin may be gone
+    session_settings::link_settings_ptr learned_settings_;  // whose look in an audit is known
     bool is_exclusive_ = false;  // the client proved itself to one server: that link is all it has
     std::list<std::unique_ptr<cancel_sender>> cancels_;
 

@@ -485,7 +485,11 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
     if (why) {
         has_server_state_ = true;
         state_node_ = link.node();
-        pin(why);
+        const bool is_audited =
+            facts.kind != statement_kind::load &&
+            (!facts.effects_unknown ||
+             settings_->pin_unknown_functions == config::unknown_function_policy::audit);
+        pin(why, is_audited ? pin_end::audit : pin_end::discard);
     }
     if (facts.change != routing::setting_change::none) {
         settings_changed_ = true;
@@ -533,8 +537,8 @@ bool client_session::forward_client(server_link& link)
         if (!goes_on) break;
         has_moved = true;
     }
-    // What does not fit is found again by pump. A Sync has gone to other links of the unit, too, and
-    // nothing else would send it off.
+    // What does not fit is found again by pump. A Sync has gone to other links of the unit, too,
+    // and nothing else would send it off.
     for (const auto& each : links_) (void)flush_link(*each);
     return has_moved;
 }

@@ -2,6 +2,7 @@
 
 #include "config/session_change.hpp"
 #include "config/settings.hpp"
+#include "core/audited_settings.hpp"
 #include "core/cancel_registry.hpp"
 #include "core/catalog_generations.hpp"
 #include "core/idle_leases.hpp"
@@ -100,6 +101,7 @@ public:
     routing::repair_memory repaired;
     core::statement_ids statement_ids;
     idle_leases idle;
+    audited_settings audited;
     const routing::query_facts_ptr
         unreadable_facts;  ///< Of a text that is too long to be looked at.
     std::minstd_rand random;

@@ -28,10 +28,19 @@ task<> client_session::serve()
         // Edges of other links came while the last unit had all the attention.
         if ((has_readable_link() || has_dead_link()) && !on_idle_events()) co_return;
         // A client that never pauses lets others have their turn, too.
-        if (shares_links() && home_.services.pool.has_waiters()) share_links();
+        if (shares_links() && home_.services.pool.has_waiters()) {
+            if (is_audit_due()) co_await audit_links();
+            share_links();
+        }
         while ((what = next_unit()).what == unit::kind::none) {
             if (is_ending_) send_fatal(shutting_down);
             if (is_over()) co_return;
+            if (is_audit_due()) {
+                // The client's next message, and the end of a link, may come meanwhile.
+                co_await audit_links();
+                if (!on_idle_events()) co_return;
+                continue;
+            }
             share_links();
             note(co_await events_);
             flush_client();

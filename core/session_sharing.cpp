@@ -55,12 +55,14 @@ const char* state_keeper(const routing::statement_facts& facts)
 
 }  // namespace
 
-/// Binds the session to its links until DISCARD ALL. Noted when something is sent, since even a
-/// statement that fails may leave its lock.
-void client_session::pin(const char* why)
+/// Binds the session to its links. Noted when something is sent, since even a statement that fails
+/// may leave its lock.
+void client_session::pin(const char* why, pin_end until)
 {
     if (!shares_links()) return;
     unit_pins_ = true;
+    audit_is_due_ = true;  // a statement that fails, or ends at once what it does, leaves nothing
+    if (until == pin_end::discard) pin_is_lasting_ = true;
     if (pin_) return;
     pin_ = why;
     home_.services.pins.add({home_.loop.index(), id_},
@@ -74,6 +76,7 @@ void client_session::pin(const char* why)
 
 void client_session::unpin()
 {
+    pin_is_lasting_ = false;
     if (std::exchange(pin_, nullptr)) home_.services.pins.remove({home_.loop.index(), id_});
 }
 
@@ -104,19 +107,22 @@ void client_session::note_pins(const routing::statement_facts& facts,
                                const routing::catalog_facts* catalog, bool is_parsed)
 {
     if (!shares_links()) return;
-    const bool pins_functions =
-        settings_->pin_unknown_functions == config::unknown_function_policy::pin;
+    using policy = config::unknown_function_policy;
+    const bool pins_functions = settings_->pin_unknown_functions != policy::trust;
+    const auto of_function =
+        settings_->pin_unknown_functions == policy::audit ? pin_end::audit : pin_end::discard;
     const bool is_harmless = catalog != nullptr && !catalog->calls_volatile_function;
     look_at_parts(facts, [&](const routing::statement_facts& each) {
         if (each.uses_sequence_state) pin("sequence functions");
-        if (each.takes_advisory_lock) pin("advisory locks");
-        if (each.calls_set_config || writes_settings(each)) pin("set_config()");
+        if (each.takes_advisory_lock) pin("advisory locks", pin_end::audit);
+        if (each.calls_set_config || writes_settings(each)) pin("set_config()", pin_end::audit);
         if (const char* const why = state_keeper(each)) pin(why);
         if (each.calls_unknown_function) {
-            if (pins_functions && !is_harmless) pin("a function of users");
+            if (pins_functions && !is_harmless) pin("a function of users", of_function);
         } else if (each.writes_unknown && is_parsed) {
-            pin("a statement that may have any effect");
+            pin("a statement that may have any effect", of_function);
         }
+        note_audit(each);
     });
 }
 

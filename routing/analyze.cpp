@@ -183,10 +183,10 @@ bool may_name_statements(const statement_facts& facts)
 
 bool is_stateless(const statement_facts& facts)
 {
-    return facts.change == setting_change::none && facts.functions.empty() &&
-           facts.targets.empty() && !facts.writes_unknown && !facts.uses_sequence_state &&
-           !facts.takes_advisory_lock && !facts.calls_set_config && !facts.calls_unknown_function &&
-           !may_name_statements(facts);
+    return facts.kind == statement_kind::select && facts.change == setting_change::none &&
+           facts.functions.empty() && facts.targets.empty() && !facts.writes_unknown &&
+           !facts.uses_sequence_state && !facts.takes_advisory_lock && !facts.calls_set_config &&
+           !facts.calls_unknown_function && !may_name_statements(facts);
 }
 
 }  // namespace

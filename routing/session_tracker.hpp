@@ -59,6 +59,8 @@ public:
     /// State that only one server has (temporary tables ...) keeps reads where it is, until the
     /// next DISCARD ALL.
     void pin() { is_pinned_ = true; }
+    /// The server says that there is none (any more).
+    void unpin() { is_pinned_ = false; }
     /// No standby may join the transaction that is open.
     void keep_transaction() { is_shareable_ = false; }
     /// default_transaction_isolation as the session found it, which RESET brings back. When that is

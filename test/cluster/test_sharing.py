@@ -165,9 +165,9 @@ def keeps(cluster, *texts: str, **settings) -> bool:
 
 def test_what_keeps_a_session_on_its_link(cluster):
     for text in ("CREATE TEMP TABLE own (i int)", "LISTEN news", "SELECT pg_advisory_lock(1)", "LOAD 'plpgsql'",
-                 "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "SELECT nextval('s')", "DO $$ BEGIN END $$",
+                 "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "SELECT nextval('s')",
                  "SELECT set_config('work_mem', '7MB', false)", "SELECT pg_advisory_lock(1), 1 / (length(name) - 3) FROM place",
-                 "SELECT unknown()", "SELECT name AS n INTO pg_temp.copied FROM place", "SELECT setseed(0.5)", "SET seed = 0.5",
+                 "SELECT name AS n INTO pg_temp.copied FROM place", "SELECT setseed(0.5)", "SET seed = 0.5",
                  "UPDATE pg_settings SET setting = '7MB' WHERE name = 'work_mem'",
                  "SELECT query_to_xml('SELECT set_config(''work_mem'', ''7MB'', false)', true, true, '') IS NULL",
                  "DO $$ BEGIN PERFORM pg_advisory_lock(9); RAISE EXCEPTION 'x'; END $$"):
@@ -195,7 +195,53 @@ def test_what_does_not(cluster):
                  "BEGIN; SELECT 1; COMMIT", "SET ROLE weak; RESET ROLE", "SELECT count(*) FROM place",
                  "UNLISTEN *"):
         assert not keeps(cluster, text), text
+
+
+def test_what_a_function_may_have_left(cluster):
+    for text in ("SELECT unknown()", "DO $$ BEGIN END $$"):
+        assert not keeps(cluster, text), text
+        assert keeps(cluster, text, pin_unknown_functions="pin"), text
     assert not keeps(cluster, "SELECT unknown()", pin_unknown_functions="trust")
+
+
+# A body of plpgsql, and what takes back what it leaves.
+LEAVING = (("PERFORM set_config('work_mem', '7MB', false)", "RESET work_mem"),
+           ("CREATE TEMP TABLE own (i int)", "DROP TABLE own"),
+           ("LISTEN news", "UNLISTEN news"),
+           ("PERFORM pg_advisory_lock(5)", "SELECT pg_advisory_unlock(5)"),
+           ("EXECUTE 'PREPARE hidden AS SELECT 1'", "DEALLOCATE hidden"))
+
+
+def test_an_audit_finds_what_a_function_has_left(cluster):
+    for body, cure in LEAVING:
+        do = f"DO $$ BEGIN {body}; END $$"
+        assert keeps(cluster, do), body
+        assert keeps(cluster, do, "SELECT 1", "SELECT count(*) FROM place"), body
+        assert not keeps(cluster, do, cure), body
+        assert not keeps(cluster, do, "DISCARD ALL"), body
+    with Gate(cluster, pool_mode="transaction", weights=(1, 0)) as gate, gate.wire() as client, gate.session() as asker:
+        client.query("DO $$ BEGIN SET ROLE weak; END $$")
+        assert client.query("SELECT current_user").one == "weak" and len(asker.rows("SHOW POOL_PINS")) == 1
+        client.query("RESET ROLE")
+        harness.wait_until(lambda: asker.rows("SHOW POOL_PINS") == [], "the end of the pin")
+    # Among settings of the session's own, too, whose look in an audit is learned first.
+    own = "SET statement_timeout = '1min'"
+    assert not keeps(cluster, own, "SELECT unknown()")
+    assert keeps(cluster, own, "DO $$ BEGIN SET work_mem = '7MB'; END $$")
+    assert keeps(cluster, own, "DO $$ BEGIN SET statement_timeout = '2min'; END $$")
+
+
+def test_a_pin_ends_with_its_cause(cluster):
+    for texts in (("CREATE TEMP TABLE own (i int)", "DROP TABLE own"), ("LISTEN news", "UNLISTEN news"),
+                  ("BEGIN; CREATE TEMP TABLE own (i int) ON COMMIT DROP; COMMIT",),
+                  ("BEGIN; CREATE TEMP TABLE own (i int)", "ROLLBACK"), ("BEGIN; LISTEN news", "ROLLBACK"),
+                  ("SELECT pg_advisory_lock(1)", "SELECT pg_advisory_unlock(1)"),
+                  ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", "CLOSE c"),
+                  ("SELECT set_config('work_mem', '7MB', false)", "RESET work_mem")):
+        assert not keeps(cluster, *texts), texts
+    for texts in (("LISTEN news", "LISTEN more", "UNLISTEN news"), ("CREATE TEMP TABLE own (i int)", "DROP VIEW IF EXISTS none"),
+                  ("SELECT pg_advisory_lock(1)", "SELECT pg_advisory_lock(1)", "SELECT pg_advisory_unlock(1)")):
+        assert keeps(cluster, *texts), texts
 
 
 def test_sequence_functions_tell_nothing_of_others(cluster):
