@@ -220,6 +220,12 @@ constexpr parameter pgtorii_rows[] = {
         "there.")
         .at_reload()
         .ours(),
+    row<&settings::idle_in_transaction_timeout>(
+        "idle_in_transaction_timeout", "0",
+        "Disconnects a client that is idle this long inside a transaction, which is rolled back; 0 "
+        "disables it.")
+        .at_reload()
+        .ours(),
 };
 
 constexpr section misc_sections[] = {

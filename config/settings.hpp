@@ -382,6 +382,7 @@ struct settings {
     string_list user_pool_mode_list;      ///< "name:mode"; comes before the next.
     string_list database_pool_mode_list;  ///< "name:mode"; comes before pool_mode.
     unknown_function_policy pin_unknown_functions{};
+    std::chrono::seconds idle_in_transaction_timeout{};  ///< Zero: no limit.
 };
 
 /// The pool mode of this user's sessions in this database.

@@ -12,6 +12,7 @@
 #include "core/runtime/transport.hpp"
 #include "core/server_link.hpp"
 #include "core/session_home.hpp"
+#include "core/session_limits.hpp"
 #include "core/session_settings.hpp"
 #include "ha/causal_board.hpp"
 #include "protocol/client_messages.hpp"
@@ -70,6 +71,8 @@ public:
     void on_turn_granted() { events_.raise(event_turn); }
     /// A look-up in the catalog that this session waits for has ended.
     void on_catalog_answered() { events_.raise(event_catalog); }
+    /// A reload has changed a limit that counts while the client is idle.
+    void on_limits_changed() { events_.raise(event_limits); }
     /// The gate is closing.
     void end() { events_.raise(event_end); }
 
@@ -101,6 +104,7 @@ private:
         event_pause = 1024,
         event_catalog = 2048,
         event_causal = 4096,
+        event_limits = 8192,
     };
 
     /// A piece of the client's stream that is served as one.
@@ -201,6 +205,16 @@ private:
     bool lose_link(server_link& link);
     bool is_dead(const server_link& link) const;
     bool has_dead_link() const;
+
+    // session_limits.cpp
+    bool is_idle() const { return idle_since_ != clock::time_point{}; }
+    bool is_unit_waiting(const server_link& link) const;
+    idle_limit limit_of_idle() const;
+    void begin_idle();
+    void end_idle();
+    void note_idle(std::uint32_t events);
+    bool has_idled_too_long();
+    void log_late_login() const;
 
     // session_units.cpp, session_segments.cpp, session_sending.cpp, session_log.cpp
     unit next_unit();
@@ -433,6 +447,8 @@ private:
     // Causal reads: what this session's reads must see.
     std::uint64_t causal_ticket_ = 0;
     std::optional<ha::causal_board::floor> causal_floor_;
+
+    clock::time_point idle_since_{};  // epoch: the client waits for us, or is being served
 
     // What has happened.
     bool client_is_gone_ = false;

@@ -568,6 +568,7 @@ std::optional<protocol::pg_error> client_session::answer_command(protocol::messa
     } else if (!refused) {
         own_settings_->refresh(home_.settings, true);
     }
+    take_settings();  // the limits of an idle client count from now on
     return refused;
 }
 

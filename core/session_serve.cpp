@@ -31,12 +31,16 @@ task<> client_session::serve()
         if (shares_links() && home_.services.pool.has_waiters()) share_links();
         while ((what = next_unit()).what == unit::kind::none) {
             if (is_ending_) send_fatal(shutting_down);
-            if (is_over()) co_return;
+            if (is_over() || has_idled_too_long()) co_return;
             share_links();
-            note(co_await events_);
+            begin_idle();
+            const auto events = co_await events_;
+            note(events);
+            note_idle(events);
             flush_client();
             if (!on_idle_events()) co_return;
         }
+        end_idle();
         if (what.what == unit::kind::terminate) {
             if (settings_->log_client_messages) log_client_message('X', {});
             co_return;
@@ -102,12 +106,17 @@ task<> client_session::serve()
                 }
                 if (is_over()) break;
             }
-            note(co_await events_);
+            if (is_unit_waiting(*link)) begin_idle();
+            const auto events = co_await events_;
+            note(events);
+            note_idle(events);
+            if (has_idled_too_long()) co_return;
             if (cancel_is_requested_) {
                 cancel_is_requested_ = false;
                 send_cancel(*link);
             }
         }
+        end_idle();
         is_in_unit_ = false;
         if (refuses_transaction()) co_return;
         forget_repair();
