@@ -215,6 +215,11 @@ private:
     void note_idle(std::uint32_t events);
     bool has_idled_too_long();
     void log_late_login() const;
+    error_code check_message(protocol::frame_header header) const
+    {
+        return check_message_size(header, settings_->message_size_max);
+    }
+    void refuse_message(protocol::frame_header header);
 
     // session_units.cpp, session_segments.cpp, session_sending.cpp, session_log.cpp
     unit next_unit();

@@ -39,6 +39,13 @@ protocol::pg_error idle_limit_error(const idle_limit& limit)
                                   limit.length.count())};
 }
 
+error_code check_message_size(protocol::frame_header header, std::int64_t length_max)
+{
+    if (const auto wrong = protocol::check_client_header(header)) return wrong;
+    if (header.length > length_max) return protocol::errc::length_too_big;
+    return {};
+}
+
 bool has_other_idle_limits(const config::settings& before, const config::settings& after)
 {
     return before.client_idle_limit != after.client_idle_limit ||
@@ -104,6 +111,18 @@ void client_session::log_late_login() const
 {
     log(config::message_level::log, "canceling authentication due to timeout",
         fmt::format("login from host={} port={}", peer_host_, peer_port_));
+}
+
+/// A message that may not come, or not now, or is longer than it may be: where the next one begins
+/// can't be known.
+void client_session::refuse_message(protocol::frame_header header)
+{
+    const auto wrong = check_message(header);
+    const bool has_bad_length = wrong && wrong != protocol::errc::unknown_message_type;
+    const auto type = static_cast<int>(static_cast<unsigned char>(header.type));
+    send_fatal({.sqlstate = "08P01",
+                .message = has_bad_length ? std::string{"invalid message length"}
+                                          : fmt::format("invalid frontend message type {}", type)});
 }
 
 }  // namespace pgtorii::core

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "config/settings.hpp"
+#include "core/base/result.hpp"
+#include "protocol/message.hpp"
 #include "protocol/pg_error.hpp"
 
 #include <chrono>
@@ -26,6 +28,10 @@ idle_limit idle_limit_of(const config::settings& settings, bool in_transaction);
 /// What a client is told whose session ends by `limit`. client_idle_limit has Pgpool-II's text and
 /// SQLSTATE, idle_in_transaction_timeout PostgreSQL's.
 protocol::pg_error idle_limit_error(const idle_limit& limit);
+
+/// protocol::check_client_header, where no message may be longer than `length_max`, whatever its
+/// type.
+[[nodiscard]] error_code check_message_size(protocol::frame_header header, std::int64_t length_max);
 
 /// Whether sessions that are idle now have other limits after a reload.
 bool has_other_idle_limits(const config::settings& before, const config::settings& after);

@@ -14,7 +14,6 @@ using runtime::task;
 
 namespace {
 
-constexpr std::uint32_t password_bytes_max = 65536;
 /// A login waits so long for a primary before it tries the main node.
 constexpr std::chrono::seconds primary_wait_limit{5};
 /// And so long in all, when authentication_timeout is longer.
@@ -251,7 +250,7 @@ task<bool> client_session::relay_challenge(server_link& link, std::span<const st
                                 static_cast<int>(static_cast<unsigned char>(header->type)))});
                 co_return false;
             }
-            if (header->length < 4 || header->length > password_bytes_max) {
+            if (protocol::check_client_header(*header)) {
                 send_fatal({.sqlstate = "08P01", .message = "invalid message length"});
                 co_return false;
             }

@@ -58,6 +58,21 @@ TEST_CASE("The last words to an idle client name the limit")
     CHECK(in_transaction.message == "terminating connection due to idle-in-transaction timeout");
 }
 
+TEST_CASE("message_size_max holds for messages of all types, beside PostgreSQL's own limits")
+{
+    using protocol::errc;
+    const auto check = [](char type, std::uint32_t length, std::int64_t most) {
+        return core::check_message_size(protocol::frame_header{type, length}, most);
+    };
+    CHECK_FALSE(check('Q', 20'000, 20'000));
+    CHECK(check('Q', 20'001, 20'000) == errc::length_too_big);
+    CHECK(check('d', 20'001, 20'000) == errc::length_too_big);
+    CHECK(check('C', protocol::small_message_length_max + 1, 20'000) == errc::length_too_big);
+    CHECK(check('Q', 3, 20'000) == errc::length_too_small);
+    CHECK(check('!', 20'001, 20'000) == errc::unknown_message_type);
+    CHECK(check('Q', 0xffff'ffff, std::int64_t{1} << 30) == errc::length_too_big);
+}
+
 TEST_CASE("A reload that leaves the limits of idle clients alone wakes nobody")
 {
     const config::settings before;
