@@ -11,6 +11,7 @@
 #include "core/runtime/task.hpp"
 #include "core/runtime/transport.hpp"
 #include "core/server_link.hpp"
+#include "core/session_census.hpp"
 #include "core/session_home.hpp"
 #include "core/session_limits.hpp"
 #include "core/session_settings.hpp"
@@ -71,6 +72,10 @@ public:
     void on_turn_granted() { events_.raise(event_turn); }
     /// A look-up in the catalog that this session waits for has ended.
     void on_catalog_answered() { events_.raise(event_catalog); }
+    /// The census that this session has asked for is complete.
+    void on_census() { events_.raise(event_census); }
+    /// For a census.
+    session_facts facts_now() const;
     /// A reload has changed a limit that counts while the client is idle.
     void on_limits_changed() { events_.raise(event_limits); }
     /// The gate is closing.
@@ -105,6 +110,7 @@ private:
         event_catalog = 2048,
         event_causal = 4096,
         event_limits = 8192,
+        event_census = 16384,
     };
 
     /// A piece of the client's stream that is served as one.
@@ -205,6 +211,10 @@ private:
     bool lose_link(server_link& link);
     bool is_dead(const server_link& link) const;
     bool has_dead_link() const;
+
+    // session_census.cpp
+    bool needs_census(const unit& what) const;
+    runtime::task<> answer_after_census(const unit& what);
 
     // session_limits.cpp
     bool is_idle() const { return idle_since_ != clock::time_point{}; }
@@ -312,8 +322,9 @@ private:
     void bring_statement(server_link& link, const prepared_statement& statement);
     void begin_unit();
     void note_sent(server_link& link, const routing::query_facts_ptr& facts);
-    void answer_locally(const unit& what);
-    std::optional<protocol::pg_error> answer_command(protocol::message_buffer& out);
+    void answer_locally(const unit& what, const census* everybody = nullptr);
+    std::optional<protocol::pg_error> answer_command(protocol::message_buffer& out,
+                                                     const census* everybody);
     void skip_unit(const unit& what);
     void log_client_messages(std::span<const std::byte> bytes) const;
     void log_client_message(char type, std::span<const std::byte> body) const;
@@ -435,6 +446,7 @@ private:
     std::shared_ptr<core::pool> pool_;
     cancel_key key_;
     bool has_key_ = false;
+    bool is_logged_in_ = false;
     settings_ptr settings_;
     std::unique_ptr<own_settings> own_settings_;  // null: the session has never used PGPOOL SET
 

@@ -133,7 +133,8 @@ gate::gate(settings_ptr settings, node_counters& counters, pin_board& pins,
               },
           .causal = causal_,
           .tables = tables_,
-          .pins = pins}
+          .pins = pins,
+          .worker_count = worker_count_of(*settings_)}
 {
     raise_descriptor_limit();
     monitor_ = std::make_unique<ha::monitor>(
@@ -144,7 +145,7 @@ gate::gate(settings_ptr settings, node_counters& counters, pin_board& pins,
     });
     causal_watch_->on_view(*view_);
     open_listeners();
-    for (int i = 0; i < worker_count_of(*settings_); ++i) {
+    for (int i = 0; i < services_.worker_count; ++i) {
         auto made = std::make_unique<lane>(i);
         made->home = std::make_unique<session_home>(made->loop, services_, settings_, view_);
         lanes_.push_back(std::move(made));

@@ -249,6 +249,20 @@ std::size_t link_pool::parked_count() const
     return count;
 }
 
+std::vector<parked_link_facts> link_pool::parked_links() const
+{
+    std::vector<parked_link_facts> found;
+    const std::lock_guard guard{mutex_};
+    for (const auto& [key, each] : pools_) {
+        for (const auto& [node, links] : each->parked) {
+            for (const auto& link : links) {
+                found.push_back({each->user, each->database, link->facts()});
+            }
+        }
+    }
+    return found;
+}
+
 void link_pool::forget(server_link& gone)
 {
     const std::lock_guard guard{mutex_};

@@ -116,6 +116,9 @@ public:
     /// Closes all parked links.
     void drop_all();
 
+    /// Of all parked links, in no order. For SHOW.
+    std::vector<parked_link_facts> parked_links() const;
+
     /// For tests and SHOW.
     std::size_t turn_count() const;
     std::size_t waiting_count() const;

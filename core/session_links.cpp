@@ -154,6 +154,7 @@ task<opening> client_session::obtain_link(int node)
     if (parked) {
         auto& link = *parked;
         links_.push_back(std::move(parked));
+        link.note_leased(home_.loop.now());
         if (!link.transport.open(home_.loop.source(), link.unpark(), events_, event_link_in,
                                  event_link_out)) {
             outcome.what = opening::outcome::ready;
@@ -171,6 +172,7 @@ task<opening> client_session::obtain_link(int node)
     links_.push_back(home_.services.pool.make(pool_, node));
     auto& link = *links_.back();
     outcome = co_await open_link(link, false);
+    link.note_leased(home_.loop.now());
     if (outcome.what == opening::outcome::ready) co_return outcome;
     drop_link(link);
     if (outcome.what != opening::outcome::abandoned) {

@@ -69,7 +69,8 @@ task<bool> client_session::log_in()
     }
     deadline_.disarm();
     deadline_has_passed_ = false;
-    co_return !is_over();
+    is_logged_in_ = !is_over();
+    co_return is_logged_in_;
 }
 
 /// Reads until the client has said what it wants. SSLRequest and GSSENCRequest are refused with
@@ -171,6 +172,7 @@ task<bool> client_session::log_in_at_server()
             home_.services.pool.return_turn();
         }
     }
+    if (!links_.empty()) links_.back()->note_leased(home_.loop.now());
     co_return !is_over();
 }
 

@@ -67,8 +67,14 @@ task<> client_session::serve()
         }
         if (settings_->log_client_messages) log_client_messages(input_.bytes().first(what.bytes));
         if (way.why.target == routing::target::local) {
-            answer_locally(what);
-            continue;
+            if (!needs_census(what)) {
+                answer_locally(what);
+                continue;
+            }
+            co_await answer_after_census(what);
+            if (!is_over()) continue;
+            if (is_ending_) send_fatal(shutting_down);
+            co_return;
         }
         if (!has_state_at(way.node)) co_return;
         reason_ = way.why.reason;

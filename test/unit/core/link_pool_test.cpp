@@ -296,3 +296,25 @@ TEST_CASE("A link that an extra turn has made above the budget is not parked")
     CHECK(pool.parked_count() == 1);
     second.link.reset();
 }
+
+TEST_CASE("SHOW sees the parked links, with whose they are")
+{
+    bench with;
+    link_pool pool{4};
+    auto mine = with.make(pool, pool.find("key", "jo", "shop"), 0);
+    auto other = with.make(pool, pool.find("other", "ann", "shop"), 1);
+    CHECK(pool.parked_links().empty());
+    mine.link->backend_pid = 501;
+    mine.link->note_leased(clock::now());
+    mine.link->note_leased(clock::now());
+    pool.put(std::move(mine.link), clock::now());
+    const auto seen = pool.parked_links();
+    REQUIRE(seen.size() == 1);
+    CHECK(seen[0].user == "jo");
+    CHECK(seen[0].database == "shop");
+    CHECK(seen[0].link.node == 0);
+    CHECK(seen[0].link.backend_pid == 501);
+    CHECK(seen[0].link.lease_count == 2);
+    CHECK(seen[0].link.connected_at == wall_time{});
+    CHECK(seen[0].link.returned_at > wall_time{});
+}
