@@ -161,3 +161,13 @@ def test_more_connections_than_the_servers_let_in_are_warned_of(cluster):
     with Gate(cluster, num_init_children=31, max_pool=3) as gate:
         gate.wait_for_status(0, "up")
         assert "lets in" not in gate.log.since()
+
+
+def test_what_one_process_makes_meaningless_is_told_once(cluster):
+    with Gate(cluster, child_life_time=1, child_max_connections=1, serialize_accept="on") as gate:
+        for _ in range(3):
+            assert gate.one("SELECT 1") == 1
+        gate.reload(child_max_connections=2, child_life_time=2)
+        words = gate.log.since()
+        for name in ("child_life_time", "child_max_connections", "serialize_accept"):
+            assert words.count(f'"{name}" has no effect: one process serves all clients') == 1, name
