@@ -1,5 +1,6 @@
 #include "admin/pool_tables.hpp"
 
+#include "admin/local_time.hpp"
 #include "admin/node_words.hpp"
 #include "core/command_line.hpp"
 #include "ha/cluster_config.hpp"
@@ -7,21 +8,10 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <ctime>
 
 namespace pgtorii::admin {
 
 namespace {
-
-/// Local time, as `YYYY-MM-DD HH:MM:SS`.
-std::string local_time(std::chrono::system_clock::time_point when)
-{
-    const auto seconds = std::chrono::system_clock::to_time_t(when);
-    std::tm local{};
-    ::localtime_r(&seconds, &local);
-    return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", local.tm_year + 1900,
-                       local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec);
-}
 
 bool is_streaming(const config::settings& settings)
 {

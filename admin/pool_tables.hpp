@@ -12,5 +12,9 @@ result_table pool_backend_stats_table(const admin_source& source);
 result_table pool_pins_table(const admin_source& source);
 result_table pool_cache_table(const admin_source& source);
 result_table pool_status_table(const admin_source& source);
+/// A row for each session, and for each place that is left of num_init_children.
+result_table pool_processes_table(const admin_source& source);
+/// A row for each connection to a server, and for each place that is left of max_pool times that.
+result_table pool_pools_table(const admin_source& source);
 
 }  // namespace pgtorii::admin

@@ -15,13 +15,18 @@ namespace {
 struct pool_command {
     std::string_view name;
     result_table (*table)(const admin_source&);
+    bool needs_census = false;
 };
 
 constexpr pool_command pool_commands[] = {
-    {"pool_status", &pool_status_table},   {"pool_pools", nullptr},
-    {"pool_processes", nullptr},           {"pool_nodes", &pool_nodes_table},
-    {"pool_version", &pool_version_table}, {"pool_cache", &pool_cache_table},
-    {"pool_health_check_stats", nullptr},  {"pool_backend_stats", &pool_backend_stats_table},
+    {"pool_status", &pool_status_table},
+    {"pool_pools", &pool_pools_table, true},
+    {"pool_processes", &pool_processes_table, true},
+    {"pool_nodes", &pool_nodes_table},
+    {"pool_version", &pool_version_table},
+    {"pool_cache", &pool_cache_table},
+    {"pool_health_check_stats", nullptr},
+    {"pool_backend_stats", &pool_backend_stats_table},
     {"pool_pins", &pool_pins_table},
 };
 
@@ -129,6 +134,13 @@ show_answer change_parameter(const core::local_commands::question& asked)
     return done("SET");
 }
 
+bool show_commands::needs_census(const routing::statement_facts& statement) const
+{
+    if (statement.kind != routing::statement_kind::pool_show) return false;
+    const auto found = std::ranges::find(pool_commands, statement.name, &pool_command::name);
+    return found != std::end(pool_commands) && found->needs_census;
+}
+
 std::optional<protocol::pg_error> show_commands::answer(const question& asked,
                                                         protocol::message_buffer& out) const
 {
@@ -138,7 +150,8 @@ std::optional<protocol::pg_error> show_commands::answer(const question& asked,
                               .settings = asked.settings,
                               .counters = counts,
                               .session_balanced_node = asked.balanced_node,
-                              .pins = pins};
+                              .pins = pins,
+                              .everybody = asked.everybody};
     auto made = answer_to(asked, source);
     if (auto* const error = std::get_if<protocol::pg_error>(&made)) return std::move(*error);
     encode(std::get<result_table>(made), out);

@@ -22,6 +22,7 @@ struct admin_source {
     std::span<const core::node_counts> counters;  ///< Index is the node id.
     int session_balanced_node = -1;               ///< -1: the session has none yet.
     std::span<const core::pin_board::pin> pins{};
+    const core::census* everybody = nullptr;  ///< For those commands that need it.
 };
 
 using show_answer = std::variant<result_table, protocol::pg_error>;
@@ -45,6 +46,7 @@ public:
     {
     }
 
+    bool needs_census(const routing::statement_facts& statement) const override;
     std::optional<protocol::pg_error> answer(const question& asked,
                                              protocol::message_buffer& out) const override;
 

@@ -234,6 +234,20 @@ constexpr parameter pgtorii_rows[] = {
         .pairs_with_counts()
         .at_reload()
         .ours(),
+    row<&settings::idle_in_transaction_timeout>(
+        "idle_in_transaction_timeout", "0",
+        "Disconnects a client that is idle this long inside a transaction, which is rolled back; 0 "
+        "disables it.")
+        .at_reload()
+        .ours(),
+    row<&settings::message_size_max>(
+        "message_size_max", "1GB",
+        "A client that announces a longer message is disconnected. Before it has logged in, "
+        "PostgreSQL's own limits hold: 10000 bytes for the start-up, 64 kB for a password.")
+        .in(unit::bytes)
+        .range(10000, 1073741824)
+        .at_reload()
+        .ours(),
 };
 
 constexpr section misc_sections[] = {

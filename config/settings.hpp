@@ -385,8 +385,10 @@ struct settings {
     string_list user_pool_mode_list;      ///< "name:mode"; comes before the next.
     string_list database_pool_mode_list;  ///< "name:mode"; comes before pool_mode.
     unknown_function_policy pin_unknown_functions{};
-    string_list user_connection_limit_list;      ///< "name:count"
-    string_list database_connection_limit_list;  ///< "name:count"
+    string_list user_connection_limit_list;              ///< "name:count"
+    string_list database_connection_limit_list;          ///< "name:count"
+    std::chrono::seconds idle_in_transaction_timeout{};  ///< Zero: no limit.
+    std::int64_t message_size_max{};                     ///< Bytes of a client's message.
 };
 
 /// The pool mode of this user's sessions in this database.

@@ -28,7 +28,6 @@ std::vector<diagnostic> find_unserved(const settings& values, const std::string&
         {"follow_primary_command", !values.follow_primary_command.empty()},
         {"recovery_1st_stage_command", !values.recovery_1st_stage_command.empty()},
         {"auto_failback", values.auto_failback},
-        {"client_idle_limit", values.client_idle_limit.count() > 0},
         {"reserved_connections", values.reserved_connections > 0},
         {"allow_clear_text_frontend_auth", values.allow_clear_text_frontend_auth},
     };

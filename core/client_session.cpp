@@ -52,6 +52,7 @@ task<> client_session::run()
     try {
         const bool is_in = !is_over() && co_await log_in();
         if (is_in) co_await serve();
+        if (!is_in && deadline_has_passed_ && has_key_) log_late_login();
     } catch (const std::exception& failure) {
         log(config::message_level::error, "session ended by an internal error", failure.what());
         for (auto& link : links_) link->is_spoiled = true;

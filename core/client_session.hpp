@@ -11,7 +11,9 @@
 #include "core/runtime/task.hpp"
 #include "core/runtime/transport.hpp"
 #include "core/server_link.hpp"
+#include "core/session_census.hpp"
 #include "core/session_home.hpp"
+#include "core/session_limits.hpp"
 #include "core/session_settings.hpp"
 #include "ha/causal_board.hpp"
 #include "protocol/client_messages.hpp"
@@ -70,6 +72,12 @@ public:
     void on_turn_granted() { events_.raise(event_turn); }
     /// A look-up in the catalog that this session waits for has ended.
     void on_catalog_answered() { events_.raise(event_catalog); }
+    /// The census that this session has asked for is complete.
+    void on_census() { events_.raise(event_census); }
+    /// For a census.
+    session_facts facts_now() const;
+    /// A reload has changed a limit that counts while the client is idle.
+    void on_limits_changed() { events_.raise(event_limits); }
     /// The gate is closing.
     void end() { events_.raise(event_end); }
 
@@ -101,6 +109,8 @@ private:
         event_pause = 1024,
         event_catalog = 2048,
         event_causal = 4096,
+        event_limits = 8192,
+        event_census = 16384,
     };
 
     /// A piece of the client's stream that is served as one.
@@ -202,6 +212,25 @@ private:
     bool is_dead(const server_link& link) const;
     bool has_dead_link() const;
 
+    // session_census.cpp
+    bool needs_census(const unit& what) const;
+    runtime::task<> answer_after_census(const unit& what);
+
+    // session_limits.cpp
+    bool is_idle() const { return idle_since_ != clock::time_point{}; }
+    bool is_unit_waiting(const server_link& link) const;
+    idle_limit limit_of_idle() const;
+    void begin_idle();
+    void end_idle();
+    void note_idle(std::uint32_t events);
+    bool has_idled_too_long();
+    void log_late_login() const;
+    error_code check_message(protocol::frame_header header) const
+    {
+        return check_message_size(header, settings_->message_size_max);
+    }
+    void refuse_message(protocol::frame_header header);
+
     // session_units.cpp, session_segments.cpp, session_sending.cpp, session_log.cpp
     unit next_unit();
     unit next_extended();
@@ -297,8 +326,9 @@ private:
     void bring_statement(server_link& link, const prepared_statement& statement);
     void begin_unit();
     void note_sent(server_link& link, const routing::query_facts_ptr& facts);
-    void answer_locally(const unit& what);
-    std::optional<protocol::pg_error> answer_command(protocol::message_buffer& out);
+    void answer_locally(const unit& what, const census* everybody = nullptr);
+    std::optional<protocol::pg_error> answer_command(protocol::message_buffer& out,
+                                                     const census* everybody);
     void skip_unit(const unit& what);
     void log_client_messages(std::span<const std::byte> bytes) const;
     void log_client_message(char type, std::span<const std::byte> body) const;
@@ -435,6 +465,7 @@ private:
     std::shared_ptr<core::pool> pool_;
     cancel_key key_;
     bool has_key_ = false;
+    bool is_logged_in_ = false;
     settings_ptr settings_;
     std::unique_ptr<own_settings> own_settings_;  // null: the session has never used PGPOOL SET
 
@@ -455,6 +486,8 @@ private:
     // Causal reads: what this session's reads must see.
     std::uint64_t causal_ticket_ = 0;
     std::optional<ha::causal_board::floor> causal_floor_;
+
+    clock::time_point idle_since_{};  // epoch: the client waits for us, or is being served
 
     // What has happened.
     bool client_is_gone_ = false;

@@ -1,6 +1,7 @@
 #include "core/gate.hpp"
 
 #include "core/base/always_assert.hpp"
+#include "core/connection_budget.hpp"
 #include "core/runtime/log.hpp"
 #include "protocol/writer.hpp"
 
@@ -154,7 +155,8 @@ gate::gate(settings_ptr settings, node_counters& counters, pin_board& pins,
               },
           .causal = causal_,
           .tables = tables_,
-          .pins = pins}
+          .pins = pins,
+          .worker_count = worker_count_of(*settings_)}
 {
     raise_descriptor_limit();
     monitor_ = std::make_unique<ha::monitor>(
@@ -165,7 +167,7 @@ gate::gate(settings_ptr settings, node_counters& counters, pin_board& pins,
     });
     causal_watch_->on_view(*view_);
     open_listeners();
-    for (int i = 0; i < worker_count_of(*settings_); ++i) {
+    for (int i = 0; i < services_.worker_count; ++i) {
         auto made = std::make_unique<lane>(i);
         made->home = std::make_unique<session_home>(made->loop, services_, settings_, view_);
         lanes_.push_back(std::move(made));
@@ -212,10 +214,26 @@ void gate::publish(ha::cluster_view_ptr view)
 {
     for (const auto& node : view->nodes) {
         if (!node.is_valid()) pool_.drop_node(node.id);
+        check_budget(node);
     }
     view_ = view;
     causal_watch_->on_view(*view);  // before sessions see it: see causal_watch
     on_each_home([view](session_home& home) { home.publish(view); });
+}
+
+/// Once for each server and each answer of it.
+void gate::check_budget(const ha::node_view& node)
+{
+    if (node.connection_count_max == 0) return;
+    const auto index = static_cast<std::size_t>(node.id);
+    if (checked_counts_.size() <= index) checked_counts_.resize(index + 1);
+    if (std::exchange(checked_counts_[index], node.connection_count_max) ==
+        node.connection_count_max) {
+        return;
+    }
+    if (const auto short_of = find_budget_shortage(*settings_, node)) {
+        log(config::message_level::warning, short_of->message, short_of->detail, short_of->hint);
+    }
 }
 
 void gate::start_workers()

@@ -61,6 +61,7 @@ private:
     runtime::awaitable<> shut_down();
     void reload();
     void publish(ha::cluster_view_ptr view);
+    void check_budget(const ha::node_view& node);
     std::size_t session_count() const;
     template <class Function>
     void on_each_home(Function function);
@@ -83,6 +84,7 @@ private:
     std::unique_ptr<ha::monitor> monitor_;
     std::unique_ptr<ha::causal_watch> causal_watch_;
     std::optional<stop_mode> stopping_;
+    std::vector<int> checked_counts_;  // by node: its connection_count_max, as last checked
 };
 
 }  // namespace pgtorii::core

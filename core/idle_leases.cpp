@@ -38,7 +38,10 @@ void idle_leases::put(pool& of, link_list&& links, clock::time_point now)
 {
     always_assert(!links.empty());
     if (owner_.has_waiters()) return owner_.return_turn(of, worker_, std::move(links), now);
-    for (const auto& each : links) each->transport.watch_for(nobody_, 0, 0);
+    for (const auto& each : links) {
+        each->transport.watch_for(nobody_, 0, 0);
+        each->returned_at = now;
+    }
     if (spare_.empty()) {
         leases_.emplace_back();
     } else {

@@ -15,9 +15,10 @@ link_pool::~link_pool()
         std::ranges::all_of(link_counts_, [](const auto& each) { return each.second == 0; }));
 }
 
-std::shared_ptr<turn_group>& link_pool::group_of(
-    std::unordered_map<std::string, std::shared_ptr<turn_group>>& groups,
-    const std::unordered_map<std::string, std::size_t>& limits, const std::string& name)
+std::shared_ptr<turn_group>&
+link_pool::group_of(std::unordered_map<std::string, std::shared_ptr<turn_group>>& groups,
+                    const std::unordered_map<std::string, std::size_t>& limits,
+                    const std::string& name)
 {
     auto& found = groups[name];
     if (!found) {
@@ -365,6 +366,20 @@ std::size_t link_pool::parked_count() const
         for (const auto& [node, links] : each->parked) count += links.size();
     }
     return count;
+}
+
+std::vector<parked_link_facts> link_pool::parked_links() const
+{
+    std::vector<parked_link_facts> found;
+    const std::lock_guard guard{mutex_};
+    for (const auto& [key, each] : pools_) {
+        for (const auto& [node, links] : each->parked) {
+            for (const auto& link : links) {
+                found.push_back({each->user, each->database, link->facts()});
+            }
+        }
+    }
+    return found;
 }
 
 void link_pool::forget(server_link& gone)

@@ -62,8 +62,8 @@ struct pool {
 /// A session in the queue for its turn.
 struct waiting_session {
     std::shared_ptr<pool> of;
-    int worker = 0;               ///< That of the session.
-    clock::time_point since{};    ///< When it began to wait.
+    int worker = 0;             ///< That of the session.
+    clock::time_point since{};  ///< When it began to wait.
     /// Runs once, under the pool's mutex. `is_here`: on the session's own worker; else it may only
     /// post.
     std::function<void(bool is_here)> granted;
@@ -87,11 +87,11 @@ struct turn_limits {
 ///
 /// A session first takes a *turn* (there are as many as a node may have links, and fewer for one
 /// pool, user or database), waiting first-in-first-out when all are taken, and gives it back at its
-/// end. With a turn, one link to each node is its due: links in use at a node are never more than the turns, so a full node
-/// always has a parked link to close in favour of a new one, and two sessions that each hold one
-/// node's link and want the other's can't wait for each other. Look-ups in the catalog hold one
-/// link and wait for nothing; those that use an extra turn may make `extra_turn_count_max` links
-/// more than the budget for the moment.
+/// end. With a turn, one link to each node is its due: links in use at a node are never more than
+/// the turns, so a full node always has a parked link to close in favour of a new one, and two
+/// sessions that each hold one node's link and want the other's can't wait for each other. Look-ups
+/// in the catalog hold one link and wait for nothing; those that use an extra turn may make
+/// `extra_turn_count_max` links more than the budget for the moment.
 ///
 /// Process-wide behind one mutex, held for a few map operations. Where sessions share links, their
 /// workers keep turns and links between two transactions (idle_leases) and come here only when
@@ -160,6 +160,9 @@ public:
     /// Closes all parked links.
     void drop_all();
 
+    /// Of all parked links, in no order. For SHOW.
+    std::vector<parked_link_facts> parked_links() const;
+
     /// For tests and SHOW.
     std::size_t turn_count() const;
     std::size_t waiting_count() const;
@@ -172,9 +175,9 @@ private:
     /// For ~server_link.
     void forget(server_link& gone);
     std::unique_ptr<server_link> oldest_parked(int node);
-    static std::shared_ptr<turn_group>& group_of(
-        std::unordered_map<std::string, std::shared_ptr<turn_group>>& groups,
-        const std::unordered_map<std::string, std::size_t>& limits, const std::string& name);
+    static std::shared_ptr<turn_group>&
+    group_of(std::unordered_map<std::string, std::shared_ptr<turn_group>>& groups,
+             const std::unordered_map<std::string, std::size_t>& limits, const std::string& name);
     bool has_turn_for(const pool& of) const;
     void count_turn(pool& of, int by);
     waiting_session* next_waiter(const pool* of, int worker) const;

@@ -36,11 +36,14 @@ void say(message_level level, std::string_view message, std::string_view hint = 
     runtime::log::write(level, {}, {.message = message, .hint = hint});
 }
 
-void say(const config::diagnostic& what, message_level level_of_errors)
+/// A notice (a parameter has no effect here, and why) is for the log of a start: it would be
+/// tiresome at each reload and stop.
+void say(const config::diagnostic& what, message_level level_of_errors,
+         message_level level_of_notices)
 {
     const auto level = what.level == config::severity::error     ? level_of_errors
                        : what.level == config::severity::warning ? message_level::warning
-                                                                 : message_level::notice;
+                                                                 : level_of_notices;
     say(level, to_text(what));
 }
 
@@ -54,10 +57,11 @@ config::load_outcome read_config(const core::command_line& call)
 
 /// The settings of the file. Null: it can't be used, and every reason has been told.
 std::shared_ptr<config::settings> load(const core::command_line& call,
-                                       message_level level_of_errors = message_level::fatal)
+                                       message_level level_of_errors = message_level::fatal,
+                                       message_level level_of_notices = message_level::notice)
 {
     auto outcome = read_config(call);
-    for (const auto& each : outcome.diagnostics) say(each, level_of_errors);
+    for (const auto& each : outcome.diagnostics) say(each, level_of_errors, level_of_notices);
     if (outcome.has_errors()) return nullptr;
     auto values = std::make_shared<config::settings>(std::move(outcome.values));
     if (call.is_debug && values->log_min_messages > message_level::debug1) {
@@ -89,7 +93,7 @@ int serve(const core::command_line& call)
 {
     std::optional<core::detachment> detached;
     if (!call.stays_in_foreground) detached = core::detachment::begin();
-    const auto values = load(call);
+    const auto values = load(call, message_level::fatal, message_level::log);
     if (!values) return exit_fatal;
     runtime::log::configure(*values);
     const auto pid_path = runtime::pid_file_path(values->pid_file_name, call.config_file);

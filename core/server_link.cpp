@@ -91,6 +91,16 @@ void server_link::note_discard_all()
     sequences_of = 0;
 }
 
+link_facts server_link::facts() const
+{
+    return {.node = node_,
+            .backend_pid = backend_pid,
+            .connected_at = wall_time_of(connected_at),
+            .leased_at = wall_time_of(leased_at),
+            .returned_at = wall_time_of(returned_at),
+            .lease_count = lease_count};
+}
+
 void server_link::park()
 {
     always_assert(ledger.is_idle() && output.is_empty() && carry.empty() && skip_bytes == 0);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/base/clock.hpp"
+#include "core/census.hpp"
 #include "core/prepared_statements.hpp"
 #include "core/runtime/descriptor.hpp"
 #include "core/runtime/transport.hpp"
@@ -115,7 +116,16 @@ public:
     std::uint64_t replayed_ticket = 0;
     std::uint32_t replayed_timeline = 0;
 
+    clock::time_point connected_at{};
+    clock::time_point leased_at{};  ///< When its session took it, or the last one did.
+    std::uint64_t lease_count = 0;
+    void note_leased(clock::time_point now)
+    {
+        leased_at = now;
+        ++lease_count;
+    }
     clock::time_point returned_at{};  ///< When it was parked.
+    link_facts facts() const;
 
     /// Nothing of any session is on it: it is as after its login.
     bool is_fresh() const

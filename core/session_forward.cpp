@@ -516,19 +516,16 @@ bool client_session::forward_client(server_link& link)
             continue;
         }
         const auto header = protocol::peek_header(present);
+        if (header && (check_message(*header) || header->type == 'p')) {
+            if (!is_message_under_way()) refuse_message(*header);
+            is_ending_ = true;
+            break;
+        }
         const auto needed = header ? needed_bytes(*header) : protocol::frame_header::size;
         if (present.size() < needed) {
             if (!client_.is_readable() || !read_client(needed)) break;
             if (input_.bytes().size() == present.size()) break;
             continue;
-        }
-        if (protocol::check_client_header(*header) || header->type == 'p') {
-            if (!is_message_under_way()) {
-                send_fatal(
-                    {.sqlstate = "08P01", .message = "invalid frontend message type or length"});
-            }
-            is_ending_ = true;
-            break;
         }
         // Small messages gather in the link's output, and go out with one call.
         is_corked_ = true;
@@ -567,8 +564,7 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
         auto run = there;
         while (const auto next =
                    protocol::peek_header(present.subspan(std::min(run, present.size())))) {
-            if (run > present.size() || next->type != 'd' || protocol::check_client_header(*next))
-                break;
+            if (run > present.size() || next->type != 'd' || check_message(*next)) break;
             run += next->total();
         }
         const auto now = std::min(run, present.size());

@@ -64,11 +64,14 @@ bool session_home::ask_catalog(const std::shared_ptr<pool>& of, session_settings
 
 void session_home::publish(settings_ptr new_settings)
 {
+    const bool wakes_idle = has_other_idle_limits(*settings, *new_settings);
     settings = std::move(new_settings);
     catalog_->reconfigure();
     rules = std::make_shared<const routing::rules>(routing::make_rules(*settings));
     facts.set_query_patterns(settings->primary_routing_query_pattern_list);
     idle.release_all();
+    if (!wakes_idle) return;
+    for (auto& [id, session] : sessions_) session->on_limits_changed();
 }
 
 void session_home::publish(ha::cluster_view_ptr new_view)

@@ -5,6 +5,7 @@
 #include "core/audited_settings.hpp"
 #include "core/cancel_registry.hpp"
 #include "core/catalog_generations.hpp"
+#include "core/census.hpp"
 #include "core/idle_leases.hpp"
 #include "core/link_pool.hpp"
 #include "core/node_counters.hpp"
@@ -51,8 +52,11 @@ public:
         config::session_changes& changes;    ///< PGPOOL SET and RESET: the answer changes them.
         const ha::cluster_view_ptr& view;
         int balanced_node;
+        const census* everybody = nullptr;  ///< Given when needs_census says so.
     };
     virtual ~local_commands() = default;
+    /// Whether the answer to this statement tells of all sessions.
+    virtual bool needs_census(const routing::statement_facts& statement) const = 0;
     /// Appends RowDescription, DataRows and CommandComplete (no ReadyForQuery), or returns why not.
     virtual std::optional<protocol::pg_error> answer(const question& asked,
                                                      protocol::message_buffer& out) const = 0;
@@ -82,6 +86,8 @@ struct gate_services {
     routing::written_table_clock& tables;
     /// Sessions that keep their links in a pool mode that shares them.
     pin_board& pins;
+    /// run_on takes numbers below this.
+    int worker_count = 0;
 };
 
 /// Everything of one worker that its sessions use. Lives and is used on that worker; the control
@@ -114,6 +120,11 @@ public:
     /// A session has ended: it is destroyed at the end of this turn of the loop.
     void retire(std::uint64_t session);
     client_session* find(std::uint64_t session);
+    template <class Visit>
+    void for_each_session(Visit visit) const
+    {
+        for (const auto& [id, session] : sessions_) visit(std::as_const(*session));
+    }
 
     /// What the catalog says of the names in this text, as the session's settings make them
     /// resolve. Null: not known (yet), or the session's namespace isn't (a SET in the present

@@ -164,6 +164,7 @@ task<opening> client_session::obtain_link(int node)
     links_.push_back(home_.services.pool.make(pool_, node));
     auto& link = *links_.back();
     outcome = co_await open_link(link, false);
+    link.note_leased(home_.loop.now());
     if (outcome.what == opening::outcome::ready) co_return outcome;
     drop_link(link);
     if (outcome.what != opening::outcome::abandoned) {
@@ -303,6 +304,7 @@ void client_session::tell_of_wait()
 /// A link of the session's pool is its own now, with the record of what it has.
 void client_session::note_taken_over(server_link& link)
 {
+    link.note_leased(home_.loop.now());
     if (link.last_holder != std::pair{home_.loop.index(), id_}) link.sequences_of = 0;
     // Most often it is as the session wants it, and nothing has to be brought.
     if (link.settings_version != server_link::unknown_version || !settings_record_.is_certain())

@@ -14,7 +14,6 @@ using runtime::task;
 
 namespace {
 
-constexpr std::uint32_t password_bytes_max = 65536;
 /// A login waits so long for a primary before it tries the main node.
 constexpr std::chrono::seconds primary_wait_limit{5};
 /// And so long in all, when authentication_timeout is longer.
@@ -70,7 +69,8 @@ task<bool> client_session::log_in()
     }
     deadline_.disarm();
     deadline_has_passed_ = false;
-    co_return !is_over();
+    is_logged_in_ = !is_over();
+    co_return is_logged_in_;
 }
 
 /// Reads until the client has said what it wants. SSLRequest and GSSENCRequest are refused with
@@ -166,10 +166,11 @@ task<bool> client_session::log_in_at_server()
         // The link is leased at the first statement, by whoever comes first.
         if (settings_->connection_cache) {
             has_turn_ = false;
-            home_.services.pool.return_turn(*pool_, home_.loop.index(),
-                                            std::exchange(links_, {}), home_.loop.now());
+            home_.services.pool.return_turn(*pool_, home_.loop.index(), std::exchange(links_, {}),
+                                            home_.loop.now());
         }
     }
+    if (!links_.empty()) links_.back()->note_leased(home_.loop.now());
     co_return !is_over();
 }
 
@@ -249,7 +250,7 @@ task<bool> client_session::relay_challenge(server_link& link, std::span<const st
                                 static_cast<int>(static_cast<unsigned char>(header->type)))});
                 co_return false;
             }
-            if (header->length < 4 || header->length > password_bytes_max) {
+            if (protocol::check_client_header(*header)) {
                 send_fatal({.sqlstate = "08P01", .message = "invalid message length"});
                 co_return false;
             }

@@ -40,6 +40,7 @@ task<opening> client_session::open_link(server_link& link, bool relays)
     if (outcome.what == opening::outcome::ready) {
         if (uses_timer) home_.loop.arm(deadline_, link_login_limit);
         outcome = co_await start_link(link, relays);
+        link.connected_at = home_.loop.now();
     }
     if (uses_timer) {
         deadline_.disarm();

@@ -403,9 +403,8 @@ client_session::unit client_session::next_segment(server_link& link)
         const auto header = protocol::peek_header(present);
         auto wanted = present.size() + 1;
         if (header) {
-            if (protocol::check_client_header(*header)) {
-                send_fatal(
-                    {.sqlstate = "08P01", .message = "invalid frontend message type or length"});
+            if (check_message(*header)) {
+                refuse_message(*header);
                 return {.what = unit::kind::broken};
             }
             if (header->type == 'X') return {.what = unit::kind::terminate};

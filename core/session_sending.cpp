@@ -566,7 +566,7 @@ void client_session::expect_item(server_link& link, const unit_item& item)
 }
 
 /// SHOW POOL_*, PGPOOL SHOW ..., and units that ask nothing of a server.
-void client_session::answer_locally(const unit& what)
+void client_session::answer_locally(const unit& what, const census* everybody)
 {
     auto& out = home_.replies;
     if (what.what == unit::kind::query) {
@@ -586,7 +586,7 @@ void client_session::answer_locally(const unit& what)
             // The session's load balance node, as Pgpool-II has chosen it when the session began.
             if (balanced_node_ < 0)
                 (void)resolve({target::balanced, routing::reason::read_balanced});
-            if (const auto refused = answer_command(out)) out.error_response(*refused);
+            if (const auto refused = answer_command(out, everybody)) out.error_response(*refused);
         }
     } else {
         for (const auto& item : items_) {
@@ -605,7 +605,8 @@ void client_session::answer_locally(const unit& what)
 
 /// Asks the admin side. PGPOOL SET takes effect from the next statement on, whatever becomes of the
 /// transaction.
-std::optional<protocol::pg_error> client_session::answer_command(protocol::message_buffer& out)
+std::optional<protocol::pg_error> client_session::answer_command(protocol::message_buffer& out,
+                                                                 const census* everybody)
 {
     const auto& statement = facts_->first();
     const bool is_change = statement.kind == statement_kind::pgpool_set ||
@@ -617,7 +618,8 @@ std::optional<protocol::pg_error> client_session::answer_command(protocol::messa
                                          .configured = *home_.settings,
                                          .changes = own_settings_ ? own_settings_->changes : none,
                                          .view = home_.view,
-                                         .balanced_node = balanced_node_};
+                                         .balanced_node = balanced_node_,
+                                         .everybody = everybody};
     auto refused = home_.services.commands.answer(asked, out);
     if (!is_change) return refused;
     if (own_settings_->changes.empty()) {
@@ -625,6 +627,7 @@ std::optional<protocol::pg_error> client_session::answer_command(protocol::messa
     } else if (!refused) {
         own_settings_->refresh(home_.settings, true);
     }
+    take_settings();  // the limits of an idle client count from now on
     return refused;
 }
 

@@ -34,7 +34,7 @@ task<> client_session::serve()
         }
         while ((what = next_unit()).what == unit::kind::none) {
             if (is_ending_) send_fatal(shutting_down);
-            if (is_over()) co_return;
+            if (is_over() || has_idled_too_long()) co_return;
             if (is_audit_due()) {
                 // The client's next message, and the end of a link, may come meanwhile.
                 co_await audit_links();
@@ -42,10 +42,14 @@ task<> client_session::serve()
                 continue;
             }
             share_links();
-            note(co_await events_);
+            begin_idle();
+            const auto events = co_await events_;
+            note(events);
+            note_idle(events);
             flush_client();
             if (!on_idle_events()) co_return;
         }
+        end_idle();
         if (what.what == unit::kind::terminate) {
             if (settings_->log_client_messages) log_client_message('X', {});
             co_return;
@@ -72,8 +76,14 @@ task<> client_session::serve()
         }
         if (settings_->log_client_messages) log_client_messages(input_.bytes().first(what.bytes));
         if (way.why.target == routing::target::local) {
-            answer_locally(what);
-            continue;
+            if (!needs_census(what)) {
+                answer_locally(what);
+                continue;
+            }
+            co_await answer_after_census(what);
+            if (!is_over()) continue;
+            if (is_ending_) send_fatal(shutting_down);
+            co_return;
         }
         if (!has_state_at(way.node)) co_return;
         reason_ = way.why.reason;
@@ -118,12 +128,19 @@ task<> client_session::serve()
                 }
                 if (is_over()) break;
             }
-            if (!cancel_is_requested_) note(co_await events_);
+            if (is_unit_waiting(*link)) begin_idle();
+            if (!cancel_is_requested_) {
+                const auto events = co_await events_;
+                note(events);
+                note_idle(events);
+                if (has_idled_too_long()) co_return;
+            }
             if (cancel_is_requested_) {
                 cancel_is_requested_ = false;
                 send_cancel(*link);
             }
         }
+        end_idle();
         is_in_unit_ = false;
         if (refuses_transaction()) co_return;
         forget_repair();

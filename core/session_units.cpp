@@ -6,8 +6,6 @@
 #include "protocol/message.hpp"
 #include "routing/choose_node.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -40,14 +38,8 @@ client_session::unit client_session::next_unit()
             if (input_.bytes().size() == present.size()) return {};
             continue;
         }
-        if (const auto wrong = protocol::check_client_header(*header)) {
-            const bool is_unknown = wrong == protocol::errc::unknown_message_type;
-            send_fatal({.sqlstate = "08P01",
-                        .message = is_unknown
-                                       ? fmt::format("invalid frontend message type {}",
-                                                     static_cast<int>(
-                                                         static_cast<unsigned char>(header->type)))
-                                       : std::string{"invalid message length"}});
+        if (check_message(*header)) {
+            refuse_message(*header);
             return {.what = unit::kind::broken};
         }
         if (discards_until_sync_) {
@@ -82,9 +74,7 @@ client_session::unit client_session::next_unit()
             if (input_.bytes().size() == present.size()) return {};
             continue;
         }
-        case 'p':
-            send_fatal({.sqlstate = "08P01", .message = "invalid frontend message type 112"});
-            return {.what = unit::kind::broken};
+        case 'p': refuse_message(*header); return {.what = unit::kind::broken};
         default: {
             const auto found = next_extended();
             if (found.what != unit::kind::none) return found;
@@ -105,8 +95,7 @@ client_session::unit client_session::next_extended()
     const auto present = input_.bytes();
     auto at = scanned_bytes_;
     while (const auto header = protocol::peek_header(present.subspan(at))) {
-        if (protocol::check_client_header(*header))
-            break;  // found again, and told, when its turn comes
+        if (check_message(*header)) break;  // found again, and told, when its turn comes
         const bool is_extended =
             std::string_view{"PBDECHSF"}.find(header->type) != std::string_view::npos;
         // A Query inside a unit is looked at as a whole.
@@ -128,9 +117,8 @@ client_session::unit client_session::next_extended()
         }
     }
     scanned_bytes_ = at;
-    const bool is_broken =
-        present.size() - at >= protocol::frame_header::size &&
-        protocol::check_client_header(*protocol::peek_header(present.subspan(at)));
+    const bool is_broken = present.size() - at >= protocol::frame_header::size &&
+                           check_message(*protocol::peek_header(present.subspan(at)));
     const bool is_full = present.size() >= whole_bytes();
     if (!is_broken && !is_full) return {};
     scanned_bytes_ = 0;

@@ -507,6 +507,7 @@ void cluster_state::describe_replication(node_view& out, const record& node) con
 {
     out.replay_lsn = node.facts.lsn;
     out.timeline = node.facts.timeline;
+    out.connection_count_max = node.facts.connection_count_max;
     if (is_raw() || primary_ < 0 || node.config.id == primary_) return;
     const auto& primary = records_[static_cast<std::size_t>(primary_)].facts;
     out.replication_delay_time = delays_.time_of(node.config.id);

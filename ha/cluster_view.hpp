@@ -52,7 +52,8 @@ struct node_view {
         0};  ///< The same as time, where it is measured (delay_threshold_by_time, the command).
     /// The delay of a standby that the command calls down: over any threshold.
     static constexpr std::chrono::microseconds delay_of_lost = std::chrono::hours(24 * 36'500);
-    std::uint32_t timeline = 0;  ///< The one that it writes or replays; 0: not known.
+    std::uint32_t timeline = 0;    ///< The one that it writes or replays; 0: not known.
+    int connection_count_max = 0;  ///< That it lets ordinary users have; 0: not known.
     std::chrono::system_clock::time_point last_status_change{};
 
     /// Pgpool-II's "valid": a session may open links to it.

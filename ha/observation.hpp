@@ -25,6 +25,7 @@ struct server_facts {
     std::uint32_t timeline = 0;
     std::uint64_t lsn = 0;                   ///< Written on a primary, replayed on a standby.
     std::vector<replication_row> receivers;  ///< Who streams from it.
+    int connection_count_max = 0;  ///< max_connections less those that it keeps for superusers.
 };
 
 /// How a look at a server ended.

@@ -16,7 +16,7 @@
 namespace pgtorii::ha {
 namespace {
 
-using question_texts = std::array<std::string_view, 4>;
+using question_texts = std::array<std::string_view, 5>;
 
 // Names are qualified: the search_path of the database is not ours. pg_walfile_name tells the
 // timeline that is written now, and a walreceiver the one that a standby follows; the control file
@@ -31,6 +31,10 @@ constexpr question_texts questions_since_10 = {
     " FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c",
     "SELECT application_name, state, sync_state, EXTRACT(epoch FROM replay_lag)"
     " FROM pg_catalog.pg_stat_replication",
+    // (the last one is new in 16)
+    "SELECT pg_catalog.current_setting('max_connections'),"
+    " pg_catalog.current_setting('superuser_reserved_connections'),"
+    " pg_catalog.current_setting('reserved_connections', true)",
 };
 constexpr question_texts questions_before_10 = {
     questions_since_10[0],
@@ -41,6 +45,7 @@ constexpr question_texts questions_before_10 = {
     " (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver)"
     " FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c",
     "SELECT application_name, state, sync_state FROM pg_catalog.pg_stat_replication",
+    questions_since_10[4],
 };
 
 /// A replay_lag in seconds; null counts as none, as in Pgpool-II.
@@ -174,6 +179,7 @@ void probe::take_columns(std::span<const reply_column> row)
     case q_position: facts.lsn = lsn_from(row[0].text).value_or(0); break;
     case q_history: take_history(row); break;
     case q_receivers: take_receiver(row); break;
+    case q_limits: take_limits(row); break;
     default: fail(errc::reply_unexpected);
     }
 }
@@ -199,6 +205,15 @@ void probe::take_receiver(std::span<const reply_column> row)
                          .state = std::string(row[1].text),
                          .sync_state = std::string(row[2].text),
                          .replay_lag = lag_from(row[3])});
+}
+
+void probe::take_limits(std::span<const reply_column> row)
+{
+    int count = number_from<int>(row[0].text, 10).value_or(0);
+    for (const auto& reserved : {row[1], row[2]}) {
+        count -= std::clamp(number_from<int>(reserved.text, 10).value_or(0), 0, std::max(count, 0));
+    }
+    result_.facts.connection_count_max = std::max(count, 0);
 }
 
 }  // namespace pgtorii::ha

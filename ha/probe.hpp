@@ -14,7 +14,7 @@ namespace pgtorii::ha {
 /// One look at one server, without I/O: logs in, asks what the server is, and leaves the connection
 /// open and idle.
 ///
-/// The driver sends output() after construction and after each on_bytes, until is_done. The four
+/// The driver sends output() after construction and after each on_bytes, until is_done. The
 /// questions go out in one piece; only the first must be answered (are you in recovery?), so that a
 /// server that knows no WAL positions (Aurora) or hides its control data still has a role. The
 /// server is not trusted: everything is bounded.
@@ -43,7 +43,14 @@ public:
     static constexpr std::size_t receiver_count_max = 1'000;
 
 private:
-    enum question : std::size_t { q_recovery, q_position, q_history, q_receivers, question_count };
+    enum question : std::size_t {
+        q_recovery,
+        q_position,
+        q_history,
+        q_receivers,
+        q_limits,
+        question_count
+    };
 
     bool on_message(char type, std::span<const std::byte> body);
     void on_login_message(char type, std::span<const std::byte> body);
@@ -57,6 +64,7 @@ private:
     void take_columns(std::span<const reply_column> row);
     void take_history(std::span<const reply_column> row);
     void take_receiver(std::span<const reply_column> row);
+    void take_limits(std::span<const reply_column> row);
 
     protocol::message_buffer output_;
     server_login login_;

@@ -146,3 +146,28 @@ def test_psql_shows_that_it_waits(cluster):
             holder.close()
             assert psql.stdout.read() == "served\n"
         assert psql.returncode == 0
+
+
+def test_more_connections_than_the_servers_let_in_are_warned_of(cluster):
+    """Once for each server, with the numbers."""
+    with Gate(cluster, num_init_children=49, max_pool=2, max_client_connections=500) as gate:
+        for node in range(len(cluster.servers)):
+            gate.log.wait_for(rf"WARNING:  node {node} lets in 97 connections, and up to 102 may be opened to it")
+        words = gate.log.since()
+        assert words.count("num_init_children * max_pool = 49 * 2 = 98 for clients") == len(cluster.servers)
+        assert "At most 500 clients may connect (max_client_connections)." in words
+        gate.wait_for_status(0, "up")
+        assert gate.log.since().count("lets in 97") == len(cluster.servers)
+    with Gate(cluster, num_init_children=31, max_pool=3) as gate:
+        gate.wait_for_status(0, "up")
+        assert "lets in" not in gate.log.since()
+
+
+def test_what_one_process_makes_meaningless_is_told_once(cluster):
+    with Gate(cluster, child_life_time=1, child_max_connections=1, serialize_accept="on") as gate:
+        for _ in range(3):
+            assert gate.one("SELECT 1") == 1
+        gate.reload(child_max_connections=2, child_life_time=2)
+        words = gate.log.since()
+        for name in ("child_life_time", "child_max_connections", "serialize_accept"):
+            assert words.count(f'"{name}" has no effect: one process serves all clients') == 1, name

@@ -355,11 +355,138 @@ TEST_CASE("SHOW POOL_STATUS lists watchdog and heartbeat nodes before the interf
     for (const auto* name : expected) CHECK(table.rows[at++][0] == name);
 }
 
+namespace {
+
+/// A session of each activity, and two parked links.
+core::census a_census()
+{
+    using activity = core::session_activity;
+    const auto at = [](int seconds) {
+        return std::chrono::system_clock::from_time_t(1'790'000'000 + seconds);
+    };
+    const core::link_facts to_first{.node = 0,
+                                    .backend_pid = 501,
+                                    .connected_at = at(1),
+                                    .leased_at = at(5),
+                                    .returned_at = at(4),
+                                    .lease_count = 3};
+    const core::link_facts to_second{.node = 1,
+                                     .backend_pid = 601,
+                                     .connected_at = at(6),
+                                     .leased_at = at(6),
+                                     .returned_at = {},
+                                     .lease_count = 1};
+    core::session_facts reader{.pid = 77,
+                               .activity = activity::idle_in_transaction,
+                               .began_at = at(0),
+                               .user = "jo",
+                               .database = "shop",
+                               .client_host = "10.0.0.7",
+                               .client_port = 4711,
+                               .idle_duration = std::chrono::seconds{2},
+                               .client_idle_limit = std::chrono::seconds{65},
+                               .balanced_node = 1,
+                               .links = {to_second, to_first}};
+    auto busy = reader;
+    busy.pid = 78;
+    busy.activity = activity::serving;
+    busy.client_host = "[local]";
+    busy.client_port = 0;
+    busy.idle_duration = busy.client_idle_limit = {};
+    busy.links = {};
+    auto leaving = busy;
+    leaving.pid = 79;
+    leaving.activity = activity::leaving;
+    leaving.links = {to_first};
+    core::session_facts newcomer;
+    newcomer.began_at = at(9);
+    auto parked = to_first;
+    parked.backend_pid = 502;
+    return {.sessions = {reader, busy, leaving, newcomer},
+            .parked = {{"jo", "shop", parked}, {"ann", "shop", to_second}},
+            .link_count_max = 4};
+}
+
+result_table session_table(std::string_view name, const std::string& more)
+{
+    const auto settings = settings_of(more);
+    const auto everybody = a_census();
+    return table_of(admin::show_pool(
+        name, {.view = a_view(), .settings = settings, .counters = {}, .everybody = &everybody}));
+}
+
+}  // namespace
+
+TEST_CASE("SHOW POOL_PROCESSES has a row for each session and each place that is left")
+{
+    const auto table = session_table("pool_processes", "num_init_children = 5");
+    CHECK(joined(table.columns) ==
+          "pool_pid|start_time|client_connection_count|database|username|backend_connection_time|"
+          "pool_counter|status");
+    REQUIRE(table.rows.size() == 5);
+    CHECK(joined(table.rows[0]) ==
+          "77|2026-09-21 14:13:20|0|shop|jo|2026-09-21 14:13:26|1|Idle in transaction");
+    CHECK(joined(table.rows[1]) == "78|2026-09-21 14:13:20|0|shop|jo|||Execute command");
+    CHECK(joined(table.rows[2]) == "0|2026-09-21 14:13:29|0|||||Connecting");
+    CHECK(joined(table.rows[3]) == "0|1970-01-01 00:00:00|0|||||Wait for connection");
+    CHECK(table.rows[4] == table.rows[3]);
+    // More sessions than places: Pgpool-II could not serve them at once.
+    CHECK(session_table("pool_processes", "num_init_children = 1").rows.size() == 3);
+}
+
+TEST_CASE("SHOW POOL_POOLS has a row for each connection to a server and each place that is left")
+{
+    const auto table = session_table("pool_pools", "");
+    CHECK(joined(table.columns) ==
+          "pool_pid|start_time|client_connection_count|pool_id|backend_id|database|username|"
+          "backend_connection_time|client_connection_time|client_disconnection_time|"
+          "client_idle_duration|majorversion|minorversion|pool_counter|pool_backendpid|"
+          "pool_connected|status|load_balance_node|client_host|client_port|statement");
+    REQUIRE(table.rows.size() == 2 * 4);  // the budget of both nodes
+    CHECK(joined(table.rows[0]) ==
+          "77|2026-09-21 14:13:20|0|0|0|shop|jo|2026-09-21 14:13:21|2026-09-21 14:13:25|"
+          "2026-09-21 14:13:24|2 (1:03 before client disconnected)|3|0|3|501|1|"
+          "Idle in transaction|0|10.0.0.7|4711|");
+    CHECK(joined(table.rows[1]) ==
+          "77|2026-09-21 14:13:20|0|0|1|shop|jo|2026-09-21 14:13:26|2026-09-21 14:13:26||"
+          "2 (1:03 before client disconnected)|3|0|1|601|1|Idle in transaction|1|10.0.0.7|4711|");
+    CHECK(joined(table.rows[2]) ==
+          "79|2026-09-21 14:13:20|0|0|0|shop|jo|2026-09-21 14:13:21|2026-09-21 14:13:25|"
+          "2026-09-21 14:13:24|0|3|0|3|501|0|Wait for connection|0|[local]||");
+    CHECK(joined(table.rows[3]) ==
+          "0||0|0|0|shop|jo|2026-09-21 14:13:21|2026-09-21 14:13:25|2026-09-21 14:13:24|0|3|0|3|"
+          "502|0|Wait for connection|0|||");
+    CHECK(joined(table.rows[4]) == "0||0|1|0||||||0|0|0|0|0|0|Wait for connection|0|||");
+    CHECK(joined(table.rows[5]) ==
+          "0||0|0|1|shop|ann|2026-09-21 14:13:26|2026-09-21 14:13:26||0|3|0|1|601|0|"
+          "Wait for connection|0|||");
+    CHECK(table.rows[7][3] == "2");
+    CHECK(table.rows[7][4] == "1");
+}
+
+TEST_CASE("Only the tables of sessions need a census")
+{
+    const core::node_counters counters;
+    const core::pin_board pins;
+    const admin::show_commands commands{counters, pins};
+    const auto needs = [&](routing::statement_kind kind, const char* name) {
+        routing::statement_facts statement;
+        statement.kind = kind;
+        statement.name = name;
+        return commands.needs_census(statement);
+    };
+    CHECK(needs(routing::statement_kind::pool_show, "pool_processes"));
+    CHECK(needs(routing::statement_kind::pool_show, "pool_pools"));
+    CHECK_FALSE(needs(routing::statement_kind::pool_show, "pool_nodes"));
+    CHECK_FALSE(needs(routing::statement_kind::pool_show, "pool_nosuch"));
+    CHECK_FALSE(needs(routing::statement_kind::pgpool_show, "pool_processes"));
+}
+
 TEST_CASE("Commands without an answer yet are refused by name")
 {
     const auto settings = settings_of("");
     const admin_source source{.view = a_view(), .settings = settings, .counters = {}};
-    for (const std::string name : {"pool_pools", "pool_processes", "pool_health_check_stats"}) {
+    for (const std::string name : {"pool_health_check_stats"}) {
         const auto error = error_of(admin::show_pool(name, source));
         CHECK(error.sqlstate == "0A000");
         CHECK(error.message.find("SHOW " + name) != std::string::npos);

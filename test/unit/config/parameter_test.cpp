@@ -195,7 +195,7 @@ TEST_CASE("Our own parameters stand in their own section, the last one")
         }
     }
     CHECK(sections().back().name == "pgtorii");
-    CHECK(sections().back().rows.size() == 18);
+    CHECK(sections().back().rows.size() == 20);
     const settings values;
     CHECK(values.query_wait_timeout == std::chrono::minutes(2));
     CHECK(values.analyze_bytes_max == 65536);
@@ -222,7 +222,7 @@ TEST_CASE("Rows are complete")
             CHECK(row.get(values, index) == held);
         }
     });
-    CHECK(count == 203 + 18);
+    CHECK(count == 203 + 20);
 }
 
 TEST_CASE("No two rows write to the same member")
@@ -244,7 +244,8 @@ TEST_CASE("No two rows write to the same member")
         if (row.name == "backend_flag") return std::string("DISALLOW_TO_FAILOVER");
         if (row.name == "log_destination") return std::string("syslog");
         if (!row.pair_words.empty()) return fmt::format("a:{}", row.pair_words.back().text);
-        const bool has_number = row.pairs_name_counts || row.name.find("preference") != row.name.npos;
+        const bool has_number =
+            row.pairs_name_counts || row.name.find("preference") != row.name.npos;
         return std::string(has_number ? "a:1" : "a:b");
     };
     for (const auto* changed : rows) {

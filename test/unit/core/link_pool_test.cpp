@@ -174,8 +174,7 @@ TEST_CASE("A pool, a user and a database may have fewer turns than there are")
     const auto d = pool.find("d", "w", "d");
     std::string granted;
     const auto waiting = [&](const auto& of, int millisecond, char sign) {
-        auto who =
-            waiter_of(of, 0, millisecond, [&granted, sign](bool) { granted += sign; });
+        auto who = waiter_of(of, 0, millisecond, [&granted, sign](bool) { granted += sign; });
         REQUIRE_FALSE(pool.take_turn_or_queue(*who));
         return who;
     };
@@ -426,4 +425,26 @@ TEST_CASE("A link that an extra turn has made above the budget is not parked")
     pool.put(std::move(first.link), clock::now());
     CHECK(pool.parked_count() == 1);
     second.link.reset();
+}
+
+TEST_CASE("SHOW sees the parked links, with whose they are")
+{
+    bench with;
+    link_pool pool{limits_of(4)};
+    auto mine = with.make(pool, pool.find("key", "jo", "shop"), 0);
+    auto other = with.make(pool, pool.find("other", "ann", "shop"), 1);
+    CHECK(pool.parked_links().empty());
+    mine.link->backend_pid = 501;
+    mine.link->note_leased(clock::now());
+    mine.link->note_leased(clock::now());
+    pool.put(std::move(mine.link), clock::now());
+    const auto seen = pool.parked_links();
+    REQUIRE(seen.size() == 1);
+    CHECK(seen[0].user == "jo");
+    CHECK(seen[0].database == "shop");
+    CHECK(seen[0].link.node == 0);
+    CHECK(seen[0].link.backend_pid == 501);
+    CHECK(seen[0].link.lease_count == 2);
+    CHECK(seen[0].link.connected_at == wall_time{});
+    CHECK(seen[0].link.returned_at > wall_time{});
 }

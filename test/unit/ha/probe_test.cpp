@@ -60,6 +60,7 @@ message_buffer words_of_primary()
     add_answer(out, {{"-7000000000000000000", "3", "0000000400000016000000B3"}});
     add_answer(out,
                {{"standby one", "streaming", "sync"}, {"walreceiver", std::nullopt, std::nullopt}});
+    add_answer(out, {{"200", "3", "10"}});
     return out;
 }
 
@@ -70,6 +71,7 @@ message_buffer words_of_standby()
     add_answer(out, {{"0/3000060"}});
     add_answer(out, {{"7000000000000000000", "4", std::nullopt}});
     add_answer(out, {});
+    add_answer(out, {{"100", "3", std::nullopt}});
     return out;
 }
 
@@ -93,6 +95,7 @@ void check_primary(const observation& seen)
     CHECK(seen.facts.receivers[0].state == "streaming");
     CHECK(seen.facts.receivers[0].sync_state == "sync");
     CHECK(seen.facts.receivers[1].state.empty());
+    CHECK(seen.facts.connection_count_max == 187);
 }
 
 /// The texts of the Query messages in what a probe sends.
@@ -111,7 +114,7 @@ std::vector<std::string> questions_in(std::span<const std::byte> sent)
 
 }  // namespace
 
-TEST_CASE("A probe says who it is, asks four questions at once, and keeps the connection")
+TEST_CASE("A probe says who it is, asks its questions at once, and keeps the connection")
 {
     probe talk(login);
     message_buffer expected;
@@ -122,7 +125,7 @@ TEST_CASE("A probe says who it is, asks four questions at once, and keeps the co
 
     talk.on_bytes(start_of_server().bytes());
     const auto questions = questions_in(talk.output());
-    REQUIRE(questions.size() == 4);
+    REQUIRE(questions.size() == 5);
     CHECK(questions[0] == "SELECT pg_catalog.pg_is_in_recovery()");
     CHECK(questions[1].find("pg_last_wal_replay_lsn") != std::string::npos);
     CHECK_FALSE(talk.is_done());
@@ -134,7 +137,7 @@ TEST_CASE("Servers older than 10 are asked by their names of functions")
     talk.on_sent();
     talk.on_bytes(start_of_server("9.6.24").bytes());
     const auto questions = questions_in(talk.output());
-    REQUIRE(questions.size() == 4);
+    REQUIRE(questions.size() == 5);
     CHECK(questions[1].find("pg_last_xlog_replay_location") != std::string::npos);
     CHECK(questions[2].find("pg_xlogfile_name") != std::string::npos);
 }
@@ -148,13 +151,14 @@ TEST_CASE("What servers say is understood")
     CHECK(seen.facts.lsn == 0x300'0060);
     CHECK(seen.facts.timeline == 4);
     CHECK(seen.facts.receivers.empty());
+    CHECK(seen.facts.connection_count_max == 97);
 }
 
 TEST_CASE("Only the role must be known")
 {
     auto said = start_of_server();
     add_answer(said, {{"t"}});
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < 4; ++i) {
         add_error(said, "ERROR", "0A000");
         said.ready_for_query('I');
     }
@@ -174,12 +178,15 @@ TEST_CASE("Values that make no sense are not known")
     add_answer(said, {{lsn}});
     add_answer(said, {{"99999999999999999999", "-3", "xyz"}});
     add_answer(said, {{}, {"a", "b", "c"}});
+    const auto most = GENERATE("", "-5", "3", "many", "99999999999999999999");
+    add_answer(said, {{most, "4", std::nullopt}});
     const auto seen = outcome_of(said);
     CHECK(seen.verdict == verdict::answered);
     CHECK(seen.facts.lsn == 0);
     CHECK(seen.facts.timeline == 0);
     CHECK(seen.facts.system_identifier == 0);
     CHECK(seen.facts.receivers.size() == 2);
+    CHECK(seen.facts.connection_count_max == 0);
 }
 
 TEST_CASE("A server that says no is there")
