@@ -220,6 +220,20 @@ constexpr parameter pgtorii_rows[] = {
         "connection (pin), or the function is trusted.")
         .at_reload()
         .ours(),
+    row<&settings::query_wait_queue_max>(
+        "query_wait_queue_max", "0",
+        "The most clients that may wait for a server connection: one more is refused at once. 0: "
+        "any number.")
+        .range(0, 1'000'000)
+        .at_reload()
+        .ours(),
+    row<&settings::min_pool_size>(
+        "min_pool_size", "0",
+        "So many idle connections to each server, of each user and database, outlive "
+        "connection_life_time.")
+        .range(0, 10'000)
+        .at_reload()
+        .ours(),
     row<&settings::user_connection_limit_list>(
         "user_connection_limit_list", "",
         "The most connections to a server for single users, as user:number; the sessions beyond "

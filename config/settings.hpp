@@ -385,6 +385,8 @@ struct settings {
     string_list user_pool_mode_list;      ///< "name:mode"; comes before the next.
     string_list database_pool_mode_list;  ///< "name:mode"; comes before pool_mode.
     unknown_function_policy pin_unknown_functions{};
+    int query_wait_queue_max{};  ///< Clients that wait for a server connection; zero: no limit.
+    int min_pool_size{};         ///< Connections of a pool to a server that don't expire.
     string_list user_connection_limit_list;              ///< "name:count"
     string_list database_connection_limit_list;          ///< "name:count"
     std::chrono::seconds idle_in_transaction_timeout{};  ///< Zero: no limit.

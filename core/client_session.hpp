@@ -418,7 +418,9 @@ private:
     void note_taken_over(server_link& link);
     void leave_queue();
     void return_turn();
-    runtime::task<bool> take_turn(bool may_tell);
+    /// `missed`: cancelled, late, or the session is over. `refused`: too many wait already.
+    enum class turn_outcome : std::uint8_t { taken, missed, refused };
+    runtime::task<turn_outcome> take_turn(bool may_tell);
     void tell_of_wait();
     runtime::task<opening> open_link(server_link& link, bool relays);
     runtime::task<opening> connect_link(server_link& link);

@@ -58,6 +58,7 @@ turn_limits turn_limits_of(const config::settings& settings)
     const auto pools_of_child = static_cast<std::size_t>(std::max(settings.max_pool, 1));
     return {.count_max = children * pools_of_child,
             .count_max_of_pool = children,
+            .queue_count_max = static_cast<std::size_t>(settings.query_wait_queue_max),
             .of_users = config::connection_limits(settings.user_connection_limit_list),
             .of_databases = config::connection_limits(settings.database_connection_limit_list)};
 }
@@ -384,7 +385,8 @@ awaitable<> gate::sweep()
         const auto [stopped] = co_await pause.async_wait(tuple_token);
         if (stopped) co_return;
         const auto now = clock::now();
-        pool_.expire(now, settings_->connection_life_time);
+        pool_.expire(now, settings_->connection_life_time,
+                     static_cast<std::size_t>(settings_->min_pool_size));
         for (const auto& each : lanes_) {
             if (each->home->idle.count() == 0) continue;
             each->loop.post([home = each->home.get(), now] {

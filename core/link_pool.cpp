@@ -49,6 +49,7 @@ void link_pool::set_limits(const turn_limits& limits)
 {
     const std::lock_guard guard{mutex_};
     // The rest is bound to the servers' own limits, and needs a restart.
+    limits_.queue_count_max = limits.queue_count_max;
     limits_.of_users = limits.of_users;
     limits_.of_databases = limits.of_databases;
     const auto apply = [](auto& groups, const auto& wanted) {
@@ -87,19 +88,21 @@ bool link_pool::take_turn(const std::shared_ptr<pool>& of)
     return true;
 }
 
-bool link_pool::take_turn_or_queue(waiting_session& who)
+link_pool::turn link_pool::take_turn_or_queue(waiting_session& who)
 {
     const std::lock_guard guard{mutex_};
     auto& of = *who.of;
     if (of.queue.empty() && has_turn_for(of) && !next_waiter(nullptr, -1)) {
         count_turn(of, 1);
-        return true;
+        return turn::taken;
     }
+    const auto waiting = waiter_count_.load(std::memory_order_relaxed);
+    if (limits_.queue_count_max > 0 && waiting >= limits_.queue_count_max) return turn::refused;
     if (of.queue.empty()) waited_for_.push_back(&of);
     who.place = of.queue.insert(of.queue.end(), &who);
     who.is_queued = true;
     waiter_count_.fetch_add(1, std::memory_order_seq_cst);
-    return false;
+    return turn::queued;
 }
 
 /// Who gets a turn that becomes free: whoever has waited longest of those that may have one; on
@@ -283,17 +286,27 @@ std::shared_ptr<const core::welcome> link_pool::welcome_of(const pool& of) const
     return of.welcome;
 }
 
-void link_pool::expire(clock::time_point now, std::chrono::seconds life_time)
+void link_pool::expire(clock::time_point now, std::chrono::seconds life_time,
+                       std::size_t kept_count)
 {
+    const auto is_old = [&](const server_link& link) {
+        // By its own number, so that links of one moment go one after the other.
+        constexpr unsigned steps = 100;
+        const auto less = life_time * (link.backend_pid % steps) / (10 * steps);
+        return life_time.count() > 0 && link.returned_at + life_time - less <= now;
+    };
     link_list expired;  // declared before the guard, so destroyed after it
     const std::lock_guard guard{mutex_};
     for (auto each = pools_.begin(); each != pools_.end();) {
         auto& present = *each->second;
         for (auto& [node, links] : present.parked) {
-            while (life_time.count() > 0 && !links.empty() &&
-                   links.front()->returned_at + life_time <= now) {
-                expired.push_back(std::move(links.front()));
-                links.pop_front();
+            for (auto link = links.begin(); link != links.end() && links.size() > kept_count;) {
+                if (!is_old(**link)) {
+                    ++link;
+                    continue;
+                }
+                expired.push_back(std::move(*link));
+                link = links.erase(link);
             }
         }
         const bool is_unused = present.link_count == 0 && each->second.use_count() == 1;

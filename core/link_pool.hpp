@@ -77,6 +77,7 @@ struct waiting_session {
 struct turn_limits {
     std::size_t count_max = 1;          ///< num_init_children * max_pool: links of a node.
     std::size_t count_max_of_pool = 1;  ///< num_init_children
+    std::size_t queue_count_max = 0;    ///< Who may wait; zero: everybody.
     /// Those of some users and databases, by name.
     std::unordered_map<std::string, std::size_t> of_users{};
     std::unordered_map<std::string, std::size_t> of_databases{};
@@ -117,8 +118,9 @@ public:
 
     /// Takes a turn of `of`, if one is free and nobody waits for it.
     bool take_turn(const std::shared_ptr<pool>& of);
-    /// The same; or false: `who` is queued and will be told.
-    bool take_turn_or_queue(waiting_session& who);
+    enum class turn : std::uint8_t { taken, queued, refused };
+    /// The same; or `who` is queued and will be told; or as many are queued as may be.
+    turn take_turn_or_queue(waiting_session& who);
     /// Gives a turn of `of` back, on `worker`; the next in the queue gets it. `links`: what is held
     /// with it, all fit to be parked; they go along to a session of the same pool and worker, or
     /// are parked.
@@ -151,8 +153,10 @@ public:
     void set_welcome(pool& of, std::shared_ptr<const core::welcome> what);
     std::shared_ptr<const core::welcome> welcome_of(const pool& of) const;
 
-    /// Closes links parked longer than `life_time` (zero: no limit), and pools that nobody uses.
-    void expire(clock::time_point now, std::chrono::seconds life_time);
+    /// Closes links parked longer than `life_time` (zero: no limit), a tenth less for some so that
+    /// they don't all go at once, but keeps the newest `kept_count` of each pool and node; and
+    /// pools that nobody uses.
+    void expire(clock::time_point now, std::chrono::seconds life_time, std::size_t kept_count = 0);
     /// Closes all parked links to a node that is down.
     void drop_node(int node);
     /// Closes all parked links to a database, so that it can be dropped.

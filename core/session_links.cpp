@@ -76,11 +76,16 @@ bool client_session::is_left_in_transaction(const server_link& link) const
 /// primary. Null: the unit can't be served; the client has been told (or is gone).
 task<server_link*> client_session::prepare(route& way)
 {
-    if (!co_await take_turn(true)) {
-        tell_not_served({.sqlstate = "53300",
-                         .message = "sorry, too many clients already",
-                         .detail = fmt::format("No server connection became free within {} s.",
-                                               settings_->query_wait_timeout.count())});
+    const auto turn = co_await take_turn(true);
+    if (turn != turn_outcome::taken) {
+        tell_not_served(
+            {.sqlstate = "53300",
+             .message = "sorry, too many clients already",
+             .detail = turn == turn_outcome::refused
+                           ? fmt::format("{} clients wait for a server connection.",
+                                         settings_->query_wait_queue_max)
+                           : fmt::format("No server connection became free within {} s.",
+                                         settings_->query_wait_timeout.count())});
         co_return nullptr;
     }
     const auto give_up = home_.loop.now() + primary_wait_limit;
@@ -366,11 +371,10 @@ void client_session::leave_queue()
     waiting_.reset();
 }
 
-/// Waits first-in-first-out for the right to hold links. False: cancelled, late, or the session is
-/// over.
-task<bool> client_session::take_turn(bool may_tell)
+/// Waits first-in-first-out for the right to hold links.
+task<client_session::turn_outcome> client_session::take_turn(bool may_tell)
 {
-    if (has_turn_ || take_turn_now()) co_return true;
+    if (has_turn_ || take_turn_now()) co_return turn_outcome::taken;
     auto& pool = home_.services.pool;
     waiting_ = std::make_unique<waiting_session>();
     waiting_->of = pool_;
@@ -382,10 +386,11 @@ task<bool> client_session::take_turn(bool may_tell)
             if (auto* const found = owner.find(session)) found->on_turn_granted();
         });
     };
-    if (pool.take_turn_or_queue(*waiting_)) {
+    const auto outcome = pool.take_turn_or_queue(*waiting_);
+    if (outcome != link_pool::turn::queued) {
         waiting_.reset();
-        has_turn_ = true;
-        co_return true;
+        has_turn_ = outcome == link_pool::turn::taken;
+        co_return has_turn_ ? turn_outcome::taken : turn_outcome::refused;
     }
     home_.services.recall_idle();
     if (may_tell) {
@@ -416,7 +421,7 @@ task<bool> client_session::take_turn(bool may_tell)
         deadline_has_passed_ = false;
     }
     // A client that left in the same moment: the session ends, and the turn goes on to the next.
-    co_return is_granted && !is_over();
+    co_return is_granted && !is_over() ? turn_outcome::taken : turn_outcome::missed;
 }
 
 /// Waits until the view has a primary that this session has not just found unreachable, or (since

@@ -150,8 +150,11 @@ void client_session::serve_cancel_request(std::span<const std::byte> secret, std
 /// that link is the session's own to its end.
 task<bool> client_session::log_in_at_server()
 {
-    if (!co_await take_turn(false)) {
-        if (!is_over() && deadline_has_passed_) {
+    const auto turn = co_await take_turn(false);
+    if (turn != turn_outcome::taken) {
+        if (turn == turn_outcome::refused) {
+            send_fatal({.sqlstate = "53300", .message = "sorry, too many clients already"});
+        } else if (!is_over() && deadline_has_passed_) {
             send_fatal({.sqlstate = "57014", .message = "canceling authentication due to timeout"});
         }
         co_return false;

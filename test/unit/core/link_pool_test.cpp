@@ -65,12 +65,12 @@ TEST_CASE("Turns are granted first in, first out, and no more than there are")
     std::vector<std::unique_ptr<waiting_session>> waiting;
     for (int i = 0; i < 5; ++i)
         waiting.push_back(waiter_of(of, 0, i, [&granted, i](bool) { granted.push_back(i); }));
-    CHECK(pool.take_turn_or_queue(*waiting[0]));
+    CHECK(pool.take_turn_or_queue(*waiting[0]) == link_pool::turn::taken);
     CHECK(pool.take_turn(of));
     CHECK_FALSE(pool.has_waiters());
-    CHECK_FALSE(pool.take_turn_or_queue(*waiting[2]));
-    CHECK_FALSE(pool.take_turn_or_queue(*waiting[3]));
-    CHECK_FALSE(pool.take_turn_or_queue(*waiting[4]));
+    CHECK(pool.take_turn_or_queue(*waiting[2]) == link_pool::turn::queued);
+    CHECK(pool.take_turn_or_queue(*waiting[3]) == link_pool::turn::queued);
+    CHECK(pool.take_turn_or_queue(*waiting[4]) == link_pool::turn::queued);
     CHECK(pool.count_ahead_of(*waiting[4]) == 2);
     CHECK(granted.empty());
     CHECK(pool.has_waiters());
@@ -99,7 +99,7 @@ TEST_CASE("Turns are granted first in, first out, and no more than there are")
         CHECK(pool.leave_queue(*waiting[4]));
         pool.return_turn(*of, 0);
         CHECK(granted == std::vector{2});
-        CHECK_FALSE(pool.take_turn_or_queue(*waiting[3]));
+        CHECK(pool.take_turn_or_queue(*waiting[3]) == link_pool::turn::queued);
         CHECK_FALSE(pool.take_turn(of));
         CHECK(pool.leave_queue(*waiting[3]));
     }
@@ -121,7 +121,7 @@ TEST_CASE("A turn stays on its worker and with its pool, unless another has wait
             granted += sign;
             granted += is_here ? "+" : "-";
         });
-        REQUIRE_FALSE(pool.take_turn_or_queue(*who));
+        REQUIRE(pool.take_turn_or_queue(*who) == link_pool::turn::queued);
         return who;
     };
     link_list links;
@@ -175,7 +175,7 @@ TEST_CASE("A pool, a user and a database may have fewer turns than there are")
     std::string granted;
     const auto waiting = [&](const auto& of, int millisecond, char sign) {
         auto who = waiter_of(of, 0, millisecond, [&granted, sign](bool) { granted += sign; });
-        REQUIRE_FALSE(pool.take_turn_or_queue(*who));
+        REQUIRE(pool.take_turn_or_queue(*who) == link_pool::turn::queued);
         return who;
     };
     for (int i = 0; i < 3; ++i) REQUIRE(pool.take_turn(a));
@@ -344,7 +344,7 @@ TEST_CASE("Random schedules of turns and links keep every limit")
             case 0:
                 if (who.has_turn || who.place.is_queued) break;
                 who.place.since = clock::time_point{std::chrono::milliseconds{step}};
-                who.has_turn = pool.take_turn_or_queue(who.place);
+                who.has_turn = pool.take_turn_or_queue(who.place) == link_pool::turn::taken;
                 break;
             case 1:
             case 2: {
@@ -391,7 +391,7 @@ TEST_CASE("Look-ups take a free turn, or an extra one, and never wait")
     const auto session = waiter_of(of, 0, 1, [&granted](bool) { ++granted; });
     CHECK(pool.take_look_up_turn(*of) == turn::session);
     CHECK(pool.take_turn(of));
-    CHECK_FALSE(pool.take_turn_or_queue(*session));
+    CHECK(pool.take_turn_or_queue(*session) == link_pool::turn::queued);
     // Whoever waits goes before a look-up, which has its own.
     CHECK(pool.take_look_up_turn(*of) == turn::extra);
     CHECK(pool.take_look_up_turn(*of) == turn::extra);
@@ -447,4 +447,55 @@ TEST_CASE("SHOW sees the parked links, with whose they are")
     CHECK(seen[0].link.lease_count == 2);
     CHECK(seen[0].link.connected_at == wall_time{});
     CHECK(seen[0].link.returned_at > wall_time{});
+}
+
+TEST_CASE("No more sessions wait than may")
+{
+    link_pool pool{{.count_max = 1, .count_max_of_pool = 1, .queue_count_max = 2}};
+    const auto of = pool.find("key", "u", "d");
+    std::vector<std::unique_ptr<waiting_session>> waiting;
+    for (int i = 0; i < 5; ++i) waiting.push_back(waiter_of(of, 0, i, [](bool) {}));
+    CHECK(pool.take_turn(of));
+    CHECK(pool.take_turn_or_queue(*waiting[0]) == link_pool::turn::queued);
+    CHECK(pool.take_turn_or_queue(*waiting[1]) == link_pool::turn::queued);
+    CHECK(pool.take_turn_or_queue(*waiting[2]) == link_pool::turn::refused);
+    CHECK_FALSE(waiting[2]->is_queued);
+    CHECK(pool.leave_queue(*waiting[0]));
+    CHECK(pool.take_turn_or_queue(*waiting[3]) == link_pool::turn::queued);
+    pool.set_limits({.queue_count_max = 3});
+    CHECK(pool.take_turn_or_queue(*waiting[4]) == link_pool::turn::queued);
+    for (const int i : {1, 3, 4}) CHECK(pool.leave_queue(*waiting[static_cast<std::size_t>(i)]));
+    pool.return_turn(*of, 0);
+}
+
+TEST_CASE("Links expire one after the other, and a pool keeps its minimum")
+{
+    bench on;
+    link_pool pool{limits_of(20)};
+    const auto of = pool.find("key", "u", "d");
+    const auto start = clock::now();
+    std::vector<descriptor> peers;
+    link_list made;
+    for (unsigned pid = 0; pid < 10; ++pid) {
+        auto each = on.make(pool, of, 0);
+        each.link->backend_pid = 1000 + 10 * pid;
+        peers.push_back(std::move(each.peer));
+        made.push_back(std::move(each.link));
+    }
+    for (auto& each : made) pool.put(std::move(each), start);
+    using std::chrono::seconds;
+    pool.expire(start + seconds{89}, seconds{100});
+    CHECK(pool.parked_count() == 10);
+    std::vector<std::size_t> left;
+    for (const int at : {92, 95, 98}) {
+        pool.expire(start + seconds{at}, seconds{100}, 2);
+        left.push_back(pool.parked_count());
+    }
+    CHECK(left[0] < 10);
+    CHECK(left[1] < left[0]);
+    CHECK(left[2] < left[1]);
+    pool.expire(start + seconds{100}, seconds{100}, 2);
+    CHECK(pool.parked_count() == 2);
+    pool.expire(start + seconds{100}, seconds{100});
+    CHECK(pool.parked_count() == 0);
 }
