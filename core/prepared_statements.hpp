@@ -51,6 +51,11 @@ inline std::string shared_name_of(std::uint64_t content)
 struct placed_statement {
     std::uint64_t id = 0;
     std::uint64_t content = 0;
+    /// It is this one, or another one (of whatever session) that does the same.
+    bool serves_as(const prepared_statement& wanted) const
+    {
+        return id == wanted.id || (content != 0 && content == wanted.content);
+    }
 };
 
 /// The ids of a worker's statements and their contents; no other worker gives the same ones. A link

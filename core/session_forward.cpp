@@ -358,9 +358,9 @@ bool client_session::on_ready(server_link& link, char status)
     for (const auto& each : unit_parses_) {
         if (!each) continue;
         // Nor is it known what stands under that name now: the next to use the name closes it
-        // first.
+        // first. A later message of the unit may have taken it for another one of its content.
         const auto there = link.statements.find(each->link_name());
-        if (there != link.statements.end() && there->second.id == each->id)
+        if (there != link.statements.end() && there->second.serves_as(*each))
             there->second = {.id = unknown_statement};
     }
     unit_parses_.clear();

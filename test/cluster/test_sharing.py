@@ -297,6 +297,26 @@ def test_what_a_server_skips_is_not_there(cluster):
         writer.query("DROP TABLE counted")
 
 
+def use(name: str) -> bytes:
+    return bind(statement=name) + execute()
+
+
+def test_two_names_of_one_content(cluster):
+    """What is skipped after an error is there under no name."""
+    text = "SELECT name FROM place"
+    with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate:
+        for skipped in (use("s") + use("t"), close_statement("t") + parse(text, "t") + use("s")):
+            with gate.wire() as first, gate.wire() as second, gate.wire() as third:
+                for client in (first, second):
+                    client.ask(parse(text, "s") + parse(text, "t") + SYNC)
+                assert first.ask(use("s") + use("t") + SYNC).rows == [("one",), ("one",)]
+                third.query("SELECT name FROM pg_prepared_statements")  # nothing is left on the link
+                assert first.ask(run("SELECT 1 / 0") + skipped + SYNC).error["C"] == "22012"
+                for client in (second, first):
+                    for name in ("s", "t"):
+                        assert client.ask(use(name) + SYNC).one == "one"
+
+
 def test_lastval_after_the_own_insert(cluster):
     with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate, gate.wire() as first, gate.wire() as second:
         first.query("CREATE TABLE counted (i serial)")
