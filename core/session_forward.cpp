@@ -602,10 +602,7 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
         forget_answered(link);
         apply_item(item);
         place_portals(link.node());
-        if (!link.ledger.is_skipping()) bring_named(link, item);
-        if (needs_statement(link, item) || stale_name(link, item) || item.is_lost_portal)
-            prepare_place(link, item);
-        if (item.type == 'E' && uses_foreign_sequences(link, item)) claim_sequences_within(link);
+        prepare_item(link, item, {});
         expect_item(link, item);
         is_written = is_renamed(item);
         if (is_written) write_renamed(link, item, input_.bytes().first(there));

@@ -7,6 +7,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 namespace pgtorii::core {
 
 namespace {
@@ -207,27 +210,7 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
     is_corked_ = std::ranges::any_of(items_, is_renamed);
     if (must_show_earlier_reads(link)) take_snapshot_within(link);
     for (const auto& item : items_) {
-        if (item.statement && item.statement->facts && status() != 'E' &&
-            shows_foreign_statements(link, *item.statement->facts)) {
-            write_link(link, bytes.subspan(run, item.offset - run));
-            run = item.offset;
-            hide_foreign_statements_within(link);
-        }
-        if (names_statements(item)) {
-            write_link(link, bytes.subspan(run, item.offset - run));
-            run = item.offset;
-            bring_named(link, item);
-        }
-        if (needs_statement(link, item) || stale_name(link, item) || item.is_lost_portal) {
-            write_link(link, bytes.subspan(run, item.offset - run));
-            run = item.offset;
-            prepare_place(link, item);
-        }
-        if (item.type == 'E' && uses_foreign_sequences(link, item)) {
-            write_link(link, bytes.subspan(run, item.offset - run));
-            run = item.offset;
-            claim_sequences_within(link);
-        }
+        if (prepare_item(link, item, bytes.subspan(run, item.offset - run))) run = item.offset;
         expect_item(link, item);
         if (is_renamed(item)) {
             write_link(link, bytes.subspan(run, item.offset - run));
@@ -238,6 +221,39 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
     write_link(link, bytes.subspan(run));
     is_corked_ = false;
     (void)flush_link(link);  // what is wrong with it is found again by pump
+}
+
+/// Brings a link to where the item finds what it would find on a connection of the session's own.
+/// `before`: the client's bytes that come first; they are written when something has to be brought,
+/// and the answer is true.
+bool client_session::prepare_item(server_link& link, const unit_item& item,
+                                  std::span<const std::byte> before)
+{
+    bool is_written = false;
+    const auto write_before = [&] {
+        if (!std::exchange(is_written, true)) write_link(link, before);
+    };
+    if (!link.ledger.is_skipping()) {
+        // An Execute finds what was there for its Bind.
+        if (item.type != 'E' && item.statement && item.statement->facts && status() != 'E' &&
+            shows_foreign_statements(link, *item.statement->facts)) {
+            write_before();
+            hide_foreign_statements_within(link);
+        }
+        if (names_statements(item)) {
+            write_before();
+            bring_named(link, item);
+        }
+    }
+    if (needs_statement(link, item) || stale_name(link, item) || item.is_lost_portal) {
+        write_before();
+        prepare_place(link, item);
+    }
+    if (item.type == 'E' && uses_foreign_sequences(link, item)) {
+        write_before();
+        claim_sequences_within(link);
+    }
+    return is_written;
 }
 
 /// A message that names a statement which stands under another name on links.

@@ -8,7 +8,7 @@ import harness
 import replies
 import wire
 from gate import Gate
-from wire import SYNC, bind, close_statement, execute, parse, query
+from wire import FLUSH, SYNC, bind, close_statement, execute, parse, query
 
 STANDBYS = 1
 COUNT = int(os.environ.get("PGTORII_SCRIPTS", 60))
@@ -315,6 +315,18 @@ def test_two_names_of_one_content(cluster):
                 for client in (second, first):
                     for name in ("s", "t"):
                         assert client.ask(use(name) + SYNC).one == "one"
+
+
+def test_the_rest_of_a_unit_shows_no_statements_of_others(cluster):
+    """On the primary what comes after a Flush is passed on message by message."""
+    with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate, gate.wire() as owner, gate.wire() as other:
+        owner.query("PREPARE p AS SELECT 'secret'")
+        for text, wanted in (("EXECUTE p", None), ("SELECT name FROM pg_prepared_statements", []), ("DEALLOCATE p", None)):
+            assert owner.query("EXECUTE p").one == "secret"
+            other.send(run("SELECT name FROM place FOR UPDATE") + FLUSH).answer("C")
+            answer = other.ask(run(text) + SYNC)
+            assert answer.rows == [] and (answer.error is None) == (wanted is not None), (text, answer)
+            assert owner.query("EXECUTE p").one == "secret"
 
 
 def test_lastval_after_the_own_insert(cluster):
