@@ -489,7 +489,9 @@ prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
     made->facts = home_.facts.find_or_analyze(parse.query, text_rules_);
     made->text_settings = settings_record_.text_settings_now();
     made->search_path = settings_record_.search_path_now();
-    if (!parse.statement.empty() && shares_links()) {
+    // One that means others by name, or lists them, is the session's own: what hides the others
+    // from it must not find itself among them.
+    if (!parse.statement.empty() && shares_links() && !made->facts->names_statements) {
         made->content = content_of(*made);
         if (made->content != 0) made->shared_name = shared_name_of(made->content);
     }

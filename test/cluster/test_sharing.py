@@ -317,6 +317,22 @@ def test_two_names_of_one_content(cluster):
                         assert client.ask(use(name) + SYNC).one == "one"
 
 
+def test_no_list_shows_statements_of_others(cluster):
+    lists = ("SELECT name FROM pg_prepared_statements", "SELECT name FROM pg_prepared_statement()",
+             "SELECT query_to_xml('SELECT name FROM pg_prepared_statements', true, true, '')::text")
+    with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate, gate.wire() as owner:
+        for text in lists:
+            for sent in (query(text), run(text) + SYNC, run("SELECT 1") + query(text), parse(text, "s") + use("s") + SYNC,
+                         query(f"PREPARE own AS {text}; EXECUTE own")):
+                assert not owner.query("PREPARE secret AS SELECT 'secret'").error
+                owner.ask(parse("SELECT 'hidden'", "hidden") + SYNC)
+                with gate.wire() as other:
+                    found = other.ask(sent)
+                assert not found.error and "secret" not in str(found.rows) and "pgtorii" not in str(found.rows), (text, found)
+                assert owner.query("EXECUTE secret").one == "secret" and owner.ask(use("hidden") + SYNC).one == "hidden"
+                owner.query("DEALLOCATE ALL")
+
+
 def test_the_rest_of_a_unit_shows_no_statements_of_others(cluster):
     """On the primary what comes after a Flush is passed on message by message."""
     with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate, gate.wire() as owner, gate.wire() as other:
