@@ -269,19 +269,21 @@ void client_session::write_renamed(server_link& link, const unit_item& item,
                                    std::span<const std::byte> bytes)
 {
     const auto& name = item.statement->shared_name;
-    const auto own_length = item.statement->name.size();
     // Before the name stand the header, and the portal's name or what kind of name it is.
     const std::size_t before =
         protocol::frame_header::size + (item.type == 'B'   ? item.name_bytes + 1
                                         : item.type == 'D' ? 1
                                                            : 0);
+    const auto own = bytes.subspan(before);
+    const auto own_length =
+        static_cast<std::size_t>(std::ranges::find(own, std::byte{}) - own.begin());
     const auto header = protocol::peek_header(bytes);
     const auto length = static_cast<std::uint32_t>(header->length - own_length + name.size());
     auto& out = home_.replies;
     out.head(item.type, length);
     out.raw(bytes.subspan(protocol::frame_header::size, before - protocol::frame_header::size));
     out.raw(std::as_bytes(std::span{name}));
-    out.raw(bytes.subspan(before + own_length));
+    out.raw(own.subspan(own_length));
     write_link(link, out.bytes());
     out.clear();
 }

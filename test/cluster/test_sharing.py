@@ -345,6 +345,22 @@ def test_the_rest_of_a_unit_shows_no_statements_of_others(cluster):
             assert owner.query("EXECUTE p").one == "secret"
 
 
+def test_names_longer_than_a_server_looks_at(cluster):
+    name = "n" * 63
+    with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate:
+        for port in (cluster.primary.port, gate.port):
+            with wire.Wire(port).log_in(user="postgres", database="postgres") as first, \
+                 wire.Wire(port).log_in(user="postgres", database="postgres") as second:
+                first.ask(parse("SELECT 1", name + "first") + SYNC)
+                second.ask(parse("SELECT 2", name + "second") + SYNC)
+                assert first.ask(parse("SELECT 3", name + "third") + SYNC).error["C"] == "42P05"
+                for client, wanted in ((first, "1"), (second, "2")):
+                    assert client.ask(use(name + "any") + SYNC).one == wanted
+                    assert client.query(f"EXECUTE {name}any").one == wanted
+                    assert client.query(f"DEALLOCATE {name}").error is None
+                    assert client.ask(use(name + "any") + SYNC).error["C"] == "26000"
+
+
 def test_lastval_after_the_own_insert(cluster):
     with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate, gate.wire() as first, gate.wire() as second:
         first.query("CREATE TABLE counted (i serial)")
