@@ -369,7 +369,8 @@ const std::string& client_session::item_name(const unit_item& item)
 bool client_session::needs_statement(server_link& link, const unit_item& item) const
 {
     const auto* const wanted = item_statement(item);
-    if (!wanted || wanted->is_cut || wanted->is_sql) return false;
+    if (!wanted || wanted->is_cut) return false;
+    if (wanted->is_sql && item.type != 'P') return false;  // bring_named has brought it
     return lacks_statement(link, *wanted, item_name(item));
 }
 
@@ -463,9 +464,12 @@ void client_session::prepare_place(server_link& link, const unit_item& item)
         taken.parameter_types.clear();
         taken.id = unknown_statement;
         taken.content = 0;
+        taken.is_sql = false;
         taken.text_settings = settings_record_.text_settings_now();
         taken.shared_name.clear();
         bring_statement(link, taken);
+    } else if (item.conflict && item.conflict->is_sql) {
+        bring_within(link, *item.conflict);
     } else if (item.conflict) {
         prepared_statement taken = *item.conflict;
         taken.shared_name.clear();

@@ -333,6 +333,22 @@ def test_no_list_shows_statements_of_others(cluster):
                 owner.query("DEALLOCATE ALL")
 
 
+def test_a_name_that_is_taken_is_refused_on_any_link(cluster):
+    makers = (query("PREPARE s AS SELECT 1"), parse("SELECT 1", "s") + SYNC, parse("EXPLAIN EXECUTE s", "s") + SYNC)
+    with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate, gate.wire() as other:
+        for made in makers:
+            with gate.wire() as client:
+                assert not client.ask(made).error
+                other.query("DEALLOCATE ALL")  # of what others have left on the link, too
+                assert client.ask(parse("SELECT 2", "s") + SYNC).error["C"] == "42P05", made
+                other.query("DEALLOCATE ALL")
+                assert client.query("PREPARE s AS SELECT 3").error["C"] == "42P05", made
+                client.query("BEGIN")
+                client.query("SELECT 1 / 0")
+                assert client.ask(parse("ROLLBACK", "s") + SYNC).error["C"] == "42P05", made
+                client.query("ROLLBACK")
+
+
 def test_the_rest_of_a_unit_shows_no_statements_of_others(cluster):
     """On the primary what comes after a Flush is passed on message by message."""
     with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate, gate.wire() as owner, gate.wire() as other:
