@@ -198,6 +198,7 @@ void client_session::note_query_within(server_link& link, std::span<const std::b
     effects_text_ = has_effects_ ? body.substr(0, body.find('\0')) : std::string_view{};
     statement_index_ = 0;
     close_portal({});
+    link.statements.erase(std::string{});  // as any Query does
 }
 
 void client_session::send_extended(server_link& link, std::span<const std::byte> bytes)

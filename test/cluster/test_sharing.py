@@ -317,6 +317,15 @@ def test_two_names_of_one_content(cluster):
                         assert client.ask(use(name) + SYNC).one == "one"
 
 
+def test_a_query_within_a_unit_ends_the_unnamed_statement_there(cluster):
+    text = "SELECT name FROM place"
+    with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate, gate.wire() as first, gate.wire() as second:
+        second.ask(parse(text) + SYNC)
+        first.ask(parse(text) + query("SELECT 1"))
+        first.ask(SYNC)
+        assert second.ask(use("") + SYNC).one == "one"
+
+
 def test_no_list_shows_statements_of_others(cluster):
     lists = ("SELECT name FROM pg_prepared_statements", "SELECT name FROM pg_prepared_statement()",
              "SELECT query_to_xml('SELECT name FROM pg_prepared_statements', true, true, '')::text")
