@@ -225,6 +225,8 @@ void client_session::share_links()
         return_turn();
         return;
     }
+    // For SHOW POOL_PINS: what has run may have been a statement that isn't known.
+    if (tracker_.is_pinned()) pin("a statement that may have any effect");
     // What a link has been prepared with by many sessions, before it starts anew.
     constexpr std::size_t statement_count_max = 500;
     if (!may_share()) return;

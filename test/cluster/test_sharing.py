@@ -176,6 +176,13 @@ def test_what_keeps_a_session_on_its_link(cluster):
 
 
 def test_show_pool_pins(cluster):
+    with Gate(cluster, pool_mode="transaction", weights=(1, 0)) as gate, gate.session() as asker, gate.wire() as client:
+        client.query("PREPARE p AS SELECT 1")
+        client.query("SELECT 1; EXECUTE p")
+        (*_, reason, _), = asker.rows("SHOW POOL_PINS")
+        assert reason == "a statement that may have any effect"
+        client.query("DISCARD ALL")
+        assert asker.rows("SHOW POOL_PINS") == []
     with Gate(cluster, pool_mode="transaction", weights=(1, 0)) as gate, gate.session() as asker:
         assert asker.rows("SHOW POOL_PINS") == []
         with gate.session(application_name="one") as one, gate.session(application_name="two") as two:
