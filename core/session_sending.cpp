@@ -221,7 +221,9 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
     }
     write_link(link, bytes.subspan(run));
     is_corked_ = false;
-    (void)flush_link(link);  // what is wrong with it is found again by pump
+    // What is wrong with one is found again by pump. A Sync may have gone to other links, too, and
+    // nothing else would send it off.
+    for (const auto& each : links_) (void)flush_link(*each);
 }
 
 /// Brings a link to where the item finds what it would find on a connection of the session's own.

@@ -333,6 +333,13 @@ def test_a_query_within_a_unit_ends_the_unnamed_statement_there(cluster):
         assert second.ask(use("") + SYNC).one == "one"
 
 
+def test_a_unit_of_two_servers_keeps_no_turn(cluster):
+    with Gate(cluster, **ONE_LINK, query_wait_timeout=2) as gate, gate.wire() as first, gate.wire() as second:
+        first.send(parse("SELECT name FROM place", "read") + FLUSH).answer("1")
+        assert not first.ask(parse("SELECT name FROM place FOR UPDATE", "write") + SYNC).error
+        assert second.query("SELECT 1").one == "1"
+
+
 def test_no_list_shows_statements_of_others(cluster):
     lists = ("SELECT name FROM pg_prepared_statements", "SELECT name FROM pg_prepared_statement()",
              "SELECT query_to_xml('SELECT name FROM pg_prepared_statements', true, true, '')::text")
