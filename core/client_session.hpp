@@ -322,6 +322,7 @@ private:
     bool needs_statement(server_link& link, const unit_item& item) const;
     std::optional<std::string> stale_name(const server_link& link, const unit_item& item) const;
     void close_on_link(server_link& link, const std::string& name);
+    bool prepare_item(server_link& link, const unit_item& item, std::span<const std::byte> before);
     void prepare_place(server_link& link, const unit_item& item);
     void bring_statement(server_link& link, const prepared_statement& statement);
     void begin_unit();

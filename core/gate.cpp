@@ -147,11 +147,12 @@ gate::gate(settings_ptr settings, node_counters& counters, pin_board& pins,
               },
           .drop_database =
               [this](const std::string& name) {
-                  pool_.drop_database(name);
-                  on_each_home([name](session_home& home) {
+                  on_each_home([this, name](session_home& home) {
                       home.idle.drop_if([&name](const server_link& link) {
                           return link.home()->database == name;
                       });
+                      // After it: until now this worker may have given some back.
+                      pool_.drop_database(name);
                   });
               },
           .causal = causal_,

@@ -21,7 +21,7 @@ struct prepared_statement {
     /// Equal for statements of equal text, types and text settings, whose sessions share links;
     /// zero: shared with nobody.
     std::uint64_t content = 0;
-    std::string name;  ///< The client's; empty: the unnamed statement.
+    std::string name;  ///< The client's, its significant part; empty: the unnamed statement.
     /// Its name on links where they are shared, so that equal names of several sessions don't meet,
     /// and equal contents do; empty: the client's.
     std::string shared_name;
@@ -35,6 +35,14 @@ struct prepared_statement {
     session_settings::text_settings_ptr text_settings;
     std::string search_path;  ///< Of then: the statement that had set it.
 };
+
+/// What a server goes by of the name of a statement or portal: SQL cuts longer ones, and its tables
+/// compare no more of those of the protocol (NAMEDATALEN).
+inline std::string_view significant_part(std::string_view name)
+{
+    constexpr std::size_t significant_bytes = 63;
+    return name.substr(0, significant_bytes);
+}
 
 /// What the names of shared statements on links begin with.
 inline constexpr std::string_view shared_name_prefix = "pgtorii_";
@@ -51,6 +59,11 @@ inline std::string shared_name_of(std::uint64_t content)
 struct placed_statement {
     std::uint64_t id = 0;
     std::uint64_t content = 0;
+    /// It is this one, or another one (of whatever session) that does the same.
+    bool serves_as(const prepared_statement& wanted) const
+    {
+        return id == wanted.id || (content != 0 && content == wanted.content);
+    }
 };
 
 /// The ids of a worker's statements and their contents; no other worker gives the same ones. A link

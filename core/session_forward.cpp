@@ -358,9 +358,9 @@ bool client_session::on_ready(server_link& link, char status)
     for (const auto& each : unit_parses_) {
         if (!each) continue;
         // Nor is it known what stands under that name now: the next to use the name closes it
-        // first.
+        // first. A later message of the unit may have taken it for another one of its content.
         const auto there = link.statements.find(each->link_name());
-        if (there != link.statements.end() && there->second.id == each->id)
+        if (there != link.statements.end() && there->second.serves_as(*each))
             there->second = {.id = unknown_statement};
     }
     unit_parses_.clear();
@@ -602,10 +602,7 @@ bool client_session::forward_message(server_link& link, protocol::frame_header h
         forget_answered(link);
         apply_item(item);
         place_portals(link.node());
-        if (!link.ledger.is_skipping()) bring_named(link, item);
-        if (needs_statement(link, item) || stale_name(link, item) || item.is_lost_portal)
-            prepare_place(link, item);
-        if (item.type == 'E' && uses_foreign_sequences(link, item)) claim_sequences_within(link);
+        prepare_item(link, item, {});
         expect_item(link, item);
         is_written = is_renamed(item);
         if (is_written) write_renamed(link, item, input_.bytes().first(there));

@@ -122,7 +122,7 @@ bool client_session::has_portal_away() const
 /// The statement that a name means at this place of the unit.
 prepared_ptr client_session::statement_named(std::string_view name) const
 {
-    const std::string key{name};
+    const std::string key{significant_part(name)};
     if (closed_names_.contains(key)) return nullptr;
     const auto made = new_statements_.find(key);
     return made != new_statements_.end() ? made->second : prepared_.find(key);
@@ -139,7 +139,7 @@ client_session::unit_item client_session::read_item(protocol::frame_header heade
     const std::span<const std::byte> body = input_.bytes().subspan(at + 5, header.body_size());
     const auto take_portal = [&](std::string_view name) {
         item.names_portal = true;
-        item.name = name;
+        item.name = significant_part(name);
         item.name_bytes = static_cast<std::uint32_t>(name.size());
     };
     switch (header.type) {
@@ -156,7 +156,7 @@ client_session::unit_item client_session::read_item(protocol::frame_header heade
         if (const auto bind = protocol::read_bind(body)) {
             take_portal(bind->portal);
             item.statement = statement_named(bind->statement);
-            if (!item.statement) item.unknown_name = bind->statement;
+            if (!item.statement) item.unknown_name = significant_part(bind->statement);
         }
         break;
     case 'D':
@@ -167,7 +167,7 @@ client_session::unit_item client_session::read_item(protocol::frame_header heade
             item.names_portal = named->kind == 'P';
             if (!item.names_portal) {
                 item.statement = statement_named(named->name);
-                if (!item.statement) item.unknown_name = named->name;
+                if (!item.statement) item.unknown_name = significant_part(named->name);
             }
         }
         break;
@@ -201,19 +201,19 @@ client_session::unit_item client_session::read_item_head(protocol::frame_header 
     if (header.type == 'P') {
         auto made = std::make_shared<prepared_statement>();
         made->id = home_.statement_ids.next();
-        made->name = text.substr(0, first_end);
+        made->name = significant_part(text.substr(0, first_end));
         made->is_cut = true;
         if (item.name_bytes > 0) item.conflict = statement_named(made->name);
         item.statement = std::move(made);
     } else if (header.type == 'B') {
         item.names_portal = true;
-        item.name = text.substr(0, first_end);
+        item.name = significant_part(text.substr(0, first_end));
         const auto rest = text.substr(first_end + 1);
         const auto second_end = rest.find('\0');
         if (second_end != std::string_view::npos) {
             const auto name = rest.substr(0, second_end);
             item.statement = statement_named(name);
-            if (!item.statement) item.unknown_name = name;
+            if (!item.statement) item.unknown_name = significant_part(name);
         }
     }
     return item;
@@ -481,14 +481,16 @@ prepared_ptr client_session::statement_of(const protocol::parse_message& parse)
     }
     auto made = std::make_shared<prepared_statement>();
     made->id = home_.statement_ids.next();
-    made->name = parse.statement;
+    made->name = significant_part(parse.statement);
     made->text = parse.query;
     for (std::size_t i = 0; i < parse.type_count; ++i)
         made->parameter_types.push_back(parse.type(i));
     made->facts = home_.facts.find_or_analyze(parse.query, text_rules_);
     made->text_settings = settings_record_.text_settings_now();
     made->search_path = settings_record_.search_path_now();
-    if (!parse.statement.empty() && shares_links()) {
+    // One that means others by name, or lists them, is the session's own: what hides the others
+    // from it must not find itself among them.
+    if (!parse.statement.empty() && shares_links() && !made->facts->names_statements) {
         made->content = content_of(*made);
         if (made->content != 0) made->shared_name = shared_name_of(made->content);
     }

@@ -7,6 +7,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 namespace pgtorii::core {
 
 namespace {
@@ -195,6 +198,7 @@ void client_session::note_query_within(server_link& link, std::span<const std::b
     effects_text_ = has_effects_ ? body.substr(0, body.find('\0')) : std::string_view{};
     statement_index_ = 0;
     close_portal({});
+    link.statements.erase(std::string{});  // as any Query does
 }
 
 void client_session::send_extended(server_link& link, std::span<const std::byte> bytes)
@@ -207,27 +211,7 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
     is_corked_ = std::ranges::any_of(items_, is_renamed);
     if (must_show_earlier_reads(link)) take_snapshot_within(link);
     for (const auto& item : items_) {
-        if (item.statement && item.statement->facts && status() != 'E' &&
-            shows_foreign_statements(link, *item.statement->facts)) {
-            write_link(link, bytes.subspan(run, item.offset - run));
-            run = item.offset;
-            hide_foreign_statements_within(link);
-        }
-        if (names_statements(item)) {
-            write_link(link, bytes.subspan(run, item.offset - run));
-            run = item.offset;
-            bring_named(link, item);
-        }
-        if (needs_statement(link, item) || stale_name(link, item) || item.is_lost_portal) {
-            write_link(link, bytes.subspan(run, item.offset - run));
-            run = item.offset;
-            prepare_place(link, item);
-        }
-        if (item.type == 'E' && uses_foreign_sequences(link, item)) {
-            write_link(link, bytes.subspan(run, item.offset - run));
-            run = item.offset;
-            claim_sequences_within(link);
-        }
+        if (prepare_item(link, item, bytes.subspan(run, item.offset - run))) run = item.offset;
         expect_item(link, item);
         if (is_renamed(item)) {
             write_link(link, bytes.subspan(run, item.offset - run));
@@ -237,7 +221,42 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
     }
     write_link(link, bytes.subspan(run));
     is_corked_ = false;
-    (void)flush_link(link);  // what is wrong with it is found again by pump
+    // What is wrong with one is found again by pump. A Sync may have gone to other links, too, and
+    // nothing else would send it off.
+    for (const auto& each : links_) (void)flush_link(*each);
+}
+
+/// Brings a link to where the item finds what it would find on a connection of the session's own.
+/// `before`: the client's bytes that come first; they are written when something has to be brought,
+/// and the answer is true.
+bool client_session::prepare_item(server_link& link, const unit_item& item,
+                                  std::span<const std::byte> before)
+{
+    bool is_written = false;
+    const auto write_before = [&] {
+        if (!std::exchange(is_written, true)) write_link(link, before);
+    };
+    if (!link.ledger.is_skipping()) {
+        // An Execute finds what was there for its Bind.
+        if (item.type != 'E' && item.statement && item.statement->facts && status() != 'E' &&
+            shows_foreign_statements(link, *item.statement->facts)) {
+            write_before();
+            hide_foreign_statements_within(link);
+        }
+        if (names_statements(item)) {
+            write_before();
+            bring_named(link, item);
+        }
+    }
+    if (needs_statement(link, item) || stale_name(link, item) || item.is_lost_portal) {
+        write_before();
+        prepare_place(link, item);
+    }
+    if (item.type == 'E' && uses_foreign_sequences(link, item)) {
+        write_before();
+        claim_sequences_within(link);
+    }
+    return is_written;
 }
 
 /// A message that names a statement which stands under another name on links.
@@ -253,19 +272,21 @@ void client_session::write_renamed(server_link& link, const unit_item& item,
                                    std::span<const std::byte> bytes)
 {
     const auto& name = item.statement->shared_name;
-    const auto own_length = item.statement->name.size();
     // Before the name stand the header, and the portal's name or what kind of name it is.
     const std::size_t before =
         protocol::frame_header::size + (item.type == 'B'   ? item.name_bytes + 1
                                         : item.type == 'D' ? 1
                                                            : 0);
+    const auto own = bytes.subspan(before);
+    const auto own_length =
+        static_cast<std::size_t>(std::ranges::find(own, std::byte{}) - own.begin());
     const auto header = protocol::peek_header(bytes);
     const auto length = static_cast<std::uint32_t>(header->length - own_length + name.size());
     auto& out = home_.replies;
     out.head(item.type, length);
     out.raw(bytes.subspan(protocol::frame_header::size, before - protocol::frame_header::size));
     out.raw(std::as_bytes(std::span{name}));
-    out.raw(bytes.subspan(before + own_length));
+    out.raw(own.subspan(own_length));
     write_link(link, out.bytes());
     out.clear();
 }
@@ -351,7 +372,8 @@ const std::string& client_session::item_name(const unit_item& item)
 bool client_session::needs_statement(server_link& link, const unit_item& item) const
 {
     const auto* const wanted = item_statement(item);
-    if (!wanted || wanted->is_cut || wanted->is_sql) return false;
+    if (!wanted || wanted->is_cut) return false;
+    if (wanted->is_sql && item.type != 'P') return false;  // bring_named has brought it
     return lacks_statement(link, *wanted, item_name(item));
 }
 
@@ -445,9 +467,12 @@ void client_session::prepare_place(server_link& link, const unit_item& item)
         taken.parameter_types.clear();
         taken.id = unknown_statement;
         taken.content = 0;
+        taken.is_sql = false;
         taken.text_settings = settings_record_.text_settings_now();
         taken.shared_name.clear();
         bring_statement(link, taken);
+    } else if (item.conflict && item.conflict->is_sql) {
+        bring_within(link, *item.conflict);
     } else if (item.conflict) {
         prepared_statement taken = *item.conflict;
         taken.shared_name.clear();

@@ -160,28 +160,31 @@ bool client_session::shows_foreign_statements(const server_link& link,
 {
     if (!shares_links() || link.statements.empty() || !facts.names_statements) return false;
     const auto is_foreign = [this](const std::string& name, const placed_statement& there) {
+        if (name.empty()) return false;  // of the unnamed one SQL knows nothing
         const auto known = prepared_.find(name);
-        return !known || known->id != there.id;
+        if (known && known->id == there.id) return false;
+        const auto made = new_statements_.find(name);
+        return made == new_statements_.end() || made->second->id != there.id;
     };
     const auto means_foreign = [&](const std::string& name) {
         const auto there = link.statements.find(name);
         return there != link.statements.end() && is_foreign(name, there->second);
     };
-    return std::ranges::any_of(facts.statements, [&](const auto& each) {
-        const bool means_all =
-            each.effects_unknown || names_any(each.relations, "pg_prepared_statements") ||
-            (each.kind == statement_kind::deallocate && (each.name.empty() || each.name == "all"));
-        if (means_all) {
-            return std::ranges::any_of(link.statements, [&](const auto& there) {
-                return is_foreign(there.first, there.second);
-            });
-        }
-        const bool names_one = each.kind == statement_kind::execute ||
-                               each.kind == statement_kind::prepare ||
-                               each.kind == statement_kind::deallocate;
-        return (names_one && means_foreign(each.name)) ||
-               std::ranges::any_of(each.executed, means_foreign);
-    });
+    bool shows_any = false;
+    bool means_all = false;
+    const auto look = [&](const routing::statement_facts& each) {
+        const bool is_deallocate = each.kind == statement_kind::deallocate;
+        means_all |= each.effects_unknown || each.lists_statements || each.runs_texts ||
+                     (is_deallocate && (each.name.empty() || each.name == "all"));
+        const bool names_one = is_deallocate || each.kind == statement_kind::execute ||
+                               each.kind == statement_kind::prepare;
+        shows_any |= (names_one && means_foreign(each.name)) ||
+                     std::ranges::any_of(each.executed, means_foreign);
+    };
+    for (const auto& each : facts.statements) look_at_parts(each, look);
+    if (!means_all) return shows_any;
+    return std::ranges::any_of(
+        link.statements, [&](const auto& there) { return is_foreign(there.first, there.second); });
 }
 
 /// They go, in the middle of a unit; what the session has itself is brought when it is needed.
@@ -228,6 +231,8 @@ void client_session::share_links()
         return_turn();
         return;
     }
+    // For SHOW POOL_PINS: what has run may have been a statement that isn't known.
+    if (tracker_.is_pinned()) pin("a statement that may have any effect");
     // What a link has been prepared with by many sessions, before it starts anew.
     constexpr std::size_t statement_count_max = 500;
     if (!may_share()) return;

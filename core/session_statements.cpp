@@ -92,10 +92,8 @@ bool client_session::lacks_statement(server_link& link, const prepared_statement
                                      const std::string& name)
 {
     const auto there = link.statements.find(name);
-    if (there == link.statements.end()) return true;
-    if (there->second.id == wanted.id) return false;
-    // Another session's, of the same name and content: from now on it is this one.
-    if (wanted.content == 0 || there->second.content != wanted.content) return true;
+    if (there == link.statements.end() || !there->second.serves_as(wanted)) return true;
+    // Of another session or another name, perhaps: from now on it is this one.
     there->second.id = wanted.id;
     return false;
 }

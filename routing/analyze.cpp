@@ -174,11 +174,8 @@ bool may_name_statements(const statement_facts& facts)
     case statement_kind::deallocate: return true;
     default: break;
     }
-    const auto lists_them = [](std::string_view relation) {
-        return relation.ends_with("pg_prepared_statements");
-    };
     return facts.effects_unknown || facts.inner || !facts.executed.empty() ||
-           std::ranges::any_of(facts.relations, lists_them);
+           facts.lists_statements || facts.runs_texts;
 }
 
 bool is_stateless(const statement_facts& facts)

@@ -102,6 +102,8 @@ struct statement_facts {
     bool holds_cursor = false;  ///< DECLARE ... WITH HOLD.
     bool effects_unknown =
         false;  ///< May have session effects that the text does not show (DO, CALL, unparsed ...).
+    bool lists_statements = false;  ///< Reads which prepared statements the session has.
+    bool runs_texts = false;        ///< Calls a builtin function that runs a query given as text.
     bool uses_sequence_state =
         false;  ///< nextval, setval, currval, lastval: what currval answers is session state.
 

@@ -130,6 +130,7 @@ void statement_reader::add_relation(const tree_object& range_var, bool is_target
     if (schema == "pg_catalog" || (schema.empty() && name.starts_with("pg_"))) {
         facts_.reads_system_catalog = true;
     }
+    if (name == "pg_prepared_statements") facts_.lists_statements = true;
     facts_.relations.push_back(joined(schema, name));
     if (is_target) facts_.targets.push_back(facts_.relations.back());
 }
@@ -140,6 +141,7 @@ void statement_reader::add_function(const tree_object& call)
     facts_.functions.push_back(name.joined());
     const bool may_be_builtin = name.schema().empty() || name.schema() == "pg_catalog";
     const auto effect = may_be_builtin ? effect_of_builtin(name.last()) : function_effect::unknown;
+    if (name.last() == "pg_prepared_statement") facts_.lists_statements = true;
     // Without its schema a builtin name may be a user's own function, by its argument types.
     if (effect == function_effect::unknown || name.schema().empty()) facts_.asks_functions = true;
     facts_.calls_writing_function =
@@ -149,7 +151,7 @@ void statement_reader::add_function(const tree_object& call)
     case function_effect::read_only:
     case function_effect::writing: break;
     case function_effect::unknown: facts_.calls_unknown_function = true; break;
-    case function_effect::runs_query: facts_.writes_unknown = true; break;
+    case function_effect::runs_query: facts_.writes_unknown = facts_.runs_texts = true; break;
     case function_effect::changes_setting: facts_.calls_set_config = true; break;
     case function_effect::takes_advisory_lock: facts_.takes_advisory_lock = true; break;
     case function_effect::uses_sequence: facts_.uses_sequence_state = true; break;

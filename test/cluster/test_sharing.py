@@ -8,7 +8,7 @@ import harness
 import replies
 import wire
 from gate import Gate
-from wire import SYNC, bind, close_statement, execute, parse, query
+from wire import FLUSH, SYNC, bind, close_statement, execute, parse, query
 
 STANDBYS = 1
 COUNT = int(os.environ.get("PGTORII_SCRIPTS", 60))
@@ -176,6 +176,13 @@ def test_what_keeps_a_session_on_its_link(cluster):
 
 
 def test_show_pool_pins(cluster):
+    with Gate(cluster, pool_mode="transaction", weights=(1, 0)) as gate, gate.session() as asker, gate.wire() as client:
+        client.query("PREPARE p AS SELECT 1")
+        client.query("SELECT 1; EXECUTE p")
+        (*_, reason, _), = asker.rows("SHOW POOL_PINS")
+        assert reason == "a statement that may have any effect"
+        client.query("DISCARD ALL")
+        assert asker.rows("SHOW POOL_PINS") == []
     with Gate(cluster, pool_mode="transaction", weights=(1, 0)) as gate, gate.session() as asker:
         assert asker.rows("SHOW POOL_PINS") == []
         with gate.session(application_name="one") as one, gate.session(application_name="two") as two:
@@ -341,6 +348,102 @@ def test_what_a_server_skips_is_not_there(cluster):
         assert reader.query("SELECT lastval()").error["C"] == "55000"
         reader.query("DISCARD ALL")
         writer.query("DROP TABLE counted")
+
+
+def use(name: str) -> bytes:
+    return bind(statement=name) + execute()
+
+
+def test_two_names_of_one_content(cluster):
+    """What is skipped after an error is there under no name."""
+    text = "SELECT name FROM place"
+    with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate:
+        for skipped in (use("s") + use("t"), close_statement("t") + parse(text, "t") + use("s")):
+            with gate.wire() as first, gate.wire() as second, gate.wire() as third:
+                for client in (first, second):
+                    client.ask(parse(text, "s") + parse(text, "t") + SYNC)
+                assert first.ask(use("s") + use("t") + SYNC).rows == [("one",), ("one",)]
+                third.query("SELECT name FROM pg_prepared_statements")  # nothing is left on the link
+                assert first.ask(run("SELECT 1 / 0") + skipped + SYNC).error["C"] == "22012"
+                for client in (second, first):
+                    for name in ("s", "t"):
+                        assert client.ask(use(name) + SYNC).one == "one"
+
+
+def test_a_query_within_a_unit_ends_the_unnamed_statement_there(cluster):
+    text = "SELECT name FROM place"
+    with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate, gate.wire() as first, gate.wire() as second:
+        second.ask(parse(text) + SYNC)
+        first.ask(parse(text) + query("SELECT 1"))
+        first.ask(SYNC)
+        assert second.ask(use("") + SYNC).one == "one"
+
+
+def test_a_unit_of_two_servers_keeps_no_turn(cluster):
+    with Gate(cluster, **ONE_LINK, query_wait_timeout=2) as gate, gate.wire() as first, gate.wire() as second:
+        first.send(parse("SELECT name FROM place", "read") + FLUSH).answer("1")
+        assert not first.ask(parse("SELECT name FROM place FOR UPDATE", "write") + SYNC).error
+        assert second.query("SELECT 1").one == "1"
+
+
+def test_no_list_shows_statements_of_others(cluster):
+    lists = ("SELECT name FROM pg_prepared_statements", "SELECT name FROM pg_prepared_statement()",
+             "SELECT query_to_xml('SELECT name FROM pg_prepared_statements', true, true, '')::text")
+    with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate, gate.wire() as owner:
+        for text in lists:
+            for sent in (query(text), run(text) + SYNC, run("SELECT 1") + query(text), parse(text, "s") + use("s") + SYNC,
+                         query(f"PREPARE own AS {text}; EXECUTE own")):
+                assert not owner.query("PREPARE secret AS SELECT 'secret'").error
+                owner.ask(parse("SELECT 'hidden'", "hidden") + SYNC)
+                with gate.wire() as other:
+                    found = other.ask(sent)
+                assert not found.error and "secret" not in str(found.rows) and "pgtorii" not in str(found.rows), (text, found)
+                assert owner.query("EXECUTE secret").one == "secret" and owner.ask(use("hidden") + SYNC).one == "hidden"
+                owner.query("DEALLOCATE ALL")
+
+
+def test_a_name_that_is_taken_is_refused_on_any_link(cluster):
+    makers = (query("PREPARE s AS SELECT 1"), parse("SELECT 1", "s") + SYNC, parse("EXPLAIN EXECUTE s", "s") + SYNC)
+    with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate, gate.wire() as other:
+        for made in makers:
+            with gate.wire() as client:
+                assert not client.ask(made).error
+                other.query("DEALLOCATE ALL")  # of what others have left on the link, too
+                assert client.ask(parse("SELECT 2", "s") + SYNC).error["C"] == "42P05", made
+                other.query("DEALLOCATE ALL")
+                assert client.query("PREPARE s AS SELECT 3").error["C"] == "42P05", made
+                client.query("BEGIN")
+                client.query("SELECT 1 / 0")
+                assert client.ask(parse("ROLLBACK", "s") + SYNC).error["C"] == "42P05", made
+                client.query("ROLLBACK")
+
+
+def test_the_rest_of_a_unit_shows_no_statements_of_others(cluster):
+    """On the primary what comes after a Flush is passed on message by message."""
+    with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate, gate.wire() as owner, gate.wire() as other:
+        owner.query("PREPARE p AS SELECT 'secret'")
+        for text, wanted in (("EXECUTE p", None), ("SELECT name FROM pg_prepared_statements", []), ("DEALLOCATE p", None)):
+            assert owner.query("EXECUTE p").one == "secret"
+            other.send(run("SELECT name FROM place FOR UPDATE") + FLUSH).answer("C")
+            answer = other.ask(run(text) + SYNC)
+            assert answer.rows == [] and (answer.error is None) == (wanted is not None), (text, answer)
+            assert owner.query("EXECUTE p").one == "secret"
+
+
+def test_names_longer_than_a_server_looks_at(cluster):
+    name = "n" * 63
+    with Gate(cluster, **ONE_LINK, weights=(1, 0), worker_threads=1) as gate:
+        for port in (cluster.primary.port, gate.port):
+            with wire.Wire(port).log_in(user="postgres", database="postgres") as first, \
+                 wire.Wire(port).log_in(user="postgres", database="postgres") as second:
+                first.ask(parse("SELECT 1", name + "first") + SYNC)
+                second.ask(parse("SELECT 2", name + "second") + SYNC)
+                assert first.ask(parse("SELECT 3", name + "third") + SYNC).error["C"] == "42P05"
+                for client, wanted in ((first, "1"), (second, "2")):
+                    assert client.ask(use(name + "any") + SYNC).one == wanted
+                    assert client.query(f"EXECUTE {name}any").one == wanted
+                    assert client.query(f"DEALLOCATE {name}").error is None
+                    assert client.ask(use(name + "any") + SYNC).error["C"] == "26000"
 
 
 def test_lastval_after_the_own_insert(cluster):
