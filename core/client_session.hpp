@@ -378,6 +378,8 @@ private:
     /// What ends a pin: the session's end or DISCARD ALL, or also what the server says.
     enum class pin_end : std::uint8_t { discard, audit };
     void pin(const char* why, pin_end until = pin_end::discard);
+    pin_end end_of_unknown() const;
+    void note_hidden_pin();
     void unpin();
     template <class Look>
     void look_at_parts(const routing::statement_facts& facts, Look look, int depth = 0) const;

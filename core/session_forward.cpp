@@ -485,11 +485,9 @@ void client_session::apply_effects(server_link& link, const routing::statement_f
     if (why) {
         has_server_state_ = true;
         state_node_ = link.node();
-        const bool is_audited =
-            facts.kind != statement_kind::load &&
-            (!facts.effects_unknown ||
-             settings_->pin_unknown_functions == config::unknown_function_policy::audit);
-        pin(why, is_audited ? pin_end::audit : pin_end::discard);
+        const bool is_lasting = facts.kind == statement_kind::load;
+        const auto until = facts.effects_unknown ? end_of_unknown() : pin_end::audit;
+        pin(why, is_lasting ? pin_end::discard : until);
     }
     if (facts.change != routing::setting_change::none) {
         settings_changed_ = true;

@@ -29,12 +29,14 @@ task<> client_session::serve()
         if ((has_readable_link() || has_dead_link()) && !on_idle_events()) co_return;
         // A client that never pauses lets others have their turn, too.
         if (shares_links() && home_.services.pool.has_waiters()) {
+            note_hidden_pin();
             if (is_audit_due()) co_await audit_links();
             share_links();
         }
         while ((what = next_unit()).what == unit::kind::none) {
             if (is_ending_) send_fatal(shutting_down);
             if (is_over() || has_idled_too_long()) co_return;
+            note_hidden_pin();
             if (is_audit_due()) {
                 // The client's next message, and the end of a link, may come meanwhile.
                 co_await audit_links();

@@ -102,6 +102,13 @@ void client_session::look_at_parts(const routing::statement_facts& facts, Look l
     for (const auto& name : facts.executed) look_at_named(name);
 }
 
+client_session::pin_end client_session::end_of_unknown() const
+{
+    const bool is_asked =
+        settings_->pin_unknown_functions == config::unknown_function_policy::audit;
+    return is_asked ? pin_end::audit : pin_end::discard;
+}
+
 /// What a statement that goes to a server may leave there.
 void client_session::note_pins(const routing::statement_facts& facts,
                                const routing::catalog_facts* catalog, bool is_parsed)
@@ -222,6 +229,13 @@ bool client_session::may_share(const server_link& link) const
            link.transport.is_open() && !link.transport.is_readable() && !link.is_message_cut;
 }
 
+/// What has run may have been a statement that isn't known: the tracker has found that out.
+void client_session::note_hidden_pin()
+{
+    if (!pin_ && tracker_.is_pinned())
+        pin("a statement that may have any effect", end_of_unknown());
+}
+
 /// The session has nothing to do: its links go to whoever has.
 void client_session::share_links()
 {
@@ -231,8 +245,6 @@ void client_session::share_links()
         return_turn();
         return;
     }
-    // For SHOW POOL_PINS: what has run may have been a statement that isn't known.
-    if (tracker_.is_pinned()) pin("a statement that may have any effect");
     // What a link has been prepared with by many sessions, before it starts anew.
     constexpr std::size_t statement_count_max = 500;
     if (!may_share()) return;
