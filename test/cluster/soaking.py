@@ -368,7 +368,10 @@ class Client:
 
     def own_commands(self) -> None:
         self._send(query(self.chance.choice(("SHOW POOL_PINS", "SHOW POOL_NODES", "SHOW POOL_VERSION"))))
-        if not self._wire.answer().kinds.endswith("CZ"):
+        answer = self._wire.answer()
+        if answer.error and answer.error["S"] == "FATAL" and answer.error["C"] in TOLERATED:
+            raise Gone
+        if not answer.kinds.endswith("CZ"):
             raise Wrong(f"{self._wire!r}")
 
     # Cancel requests -------------------------------------------------------------------------------------------------

@@ -189,7 +189,7 @@ def test_a_pinned_session_ends_when_its_link_is_lost_while_it_is_made_ready(clus
             harness.wait_until(lambda: cluster.primary.count_backends(waits), "it is prepared")
             cluster.primary.one(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {waits}")
             answer = client.answer()
-        assert (answer.kinds, answer.error["S"], answer.error["C"]) == ("E", "FATAL", "57P01"), answer
+        assert (answer.kinds, answer.error["S"], answer.error["C"]) == ("E", "FATAL", "08006"), answer
         assert other.query("SELECT 1").one == "1"
 
 
