@@ -133,6 +133,14 @@ task<server_link*> client_session::prepare(route& way)
         opening failed;
         failed.error = {.sqlstate = "08006",
                         .message = fmt::format("connection to server {} was lost", way.node)};
+        if (way.node == main_node() && (has_server_state_ || pin_)) {
+            // Temporary tables, locks and the like went with it: on another link the client would
+            // go on without them and not know it.
+            if (!lost_error_.message.empty()) failed.error = lost_error_;
+            send_fatal(failed.error);
+            is_ending_ = true;
+            co_return nullptr;
+        }
         drop_link(*link);
         if (!give_way(way, failed)) co_return nullptr;
     }

@@ -369,7 +369,9 @@ bool client_session::on_idle_events()
             ++i;
             continue;
         }
-        const bool is_main = &link == primary_link();
+        // The view may have no primary now, or another one.
+        const bool is_main =
+            &link == primary_link() || (has_server_state_ && link.node() == state_node_);
         if (link.skip_bytes > 0 && link.skip_is_forwarded) {
             link.is_spoiled = true;
             return false;  // in the middle of a message nothing else can be said

@@ -23,7 +23,7 @@ import gate
 import harness
 
 HERE = Path(__file__).parent
-TEST_LIMIT = 180  # seconds; a test that takes longer hangs
+TEST_LIMIT = 180  # seconds; a test that takes longer hangs. A module may have its own
 LAST_GRACE = 20   # seconds for a test to notice that its gate was killed
 
 
@@ -34,10 +34,11 @@ class Skip(Exception):
 class Watchdog:
     """Ends a test that hangs: shows where it stands, kills what it waits for, and at last the whole program."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, limit: int):
         self.has_bitten = False
         self._name = name
-        self._timer = threading.Timer(TEST_LIMIT, self._bite)
+        self._limit = limit
+        self._timer = threading.Timer(limit, self._bite)
         self._timer.daemon = True
 
     def __enter__(self):
@@ -49,7 +50,7 @@ class Watchdog:
 
     def _bite(self):
         self.has_bitten = True
-        print(f"{self._name} has not ended within {TEST_LIMIT} s; it stands here:", flush=True)
+        print(f"{self._name} has not ended within {self._limit} s; it stands here:", flush=True)
         faulthandler.dump_traceback(sys.stdout)
         sys.stdout.flush()
         harness.kill_programs(gate.Gate.program)
@@ -94,7 +95,7 @@ class Module:
         name = f"{self.name}.{test.__name__}"
         started = time.monotonic()
         outcome, remark = "passed", ""
-        with Watchdog(name) as watchdog:
+        with Watchdog(name, getattr(self._code, "TEST_LIMIT", TEST_LIMIT)) as watchdog:
             try:
                 wanted = inspect.signature(test).parameters
                 test(**({"cluster": self.cluster()} if "cluster" in wanted else {}))

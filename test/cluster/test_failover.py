@@ -180,3 +180,21 @@ def test_the_gate_starts_before_its_servers():
             answer = client.answer()
             assert answer.kinds[-1:] in ("Z", "E"), answer.kinds
             assert gate.one(ON_PRIMARY) == cluster.primary.port
+
+
+def test_what_a_session_has_on_a_primary_that_hangs_is_not_lost_unnoticed():
+    """Its temporary table has gone with its link: it may not go on when the same primary is back."""
+    with new_cluster() as cluster, Gate(cluster, health_check_timeout=1) as gate:
+        with gate.wire() as client, gate.wire() as asker:
+            def is_shown(status: str) -> bool:
+                return asker.query("SHOW POOL_NODES").rows[0][3] == status
+
+            client.query("CREATE TEMP TABLE own (i int)")
+            cluster.primary.freeze()
+            try:
+                harness.wait_until(lambda: is_shown("down"), "the primary is down")
+            finally:
+                cluster.primary.thaw()
+            harness.wait_until(lambda: is_shown("up"), "the primary is up again")
+            answer = client.query("SELECT count(*) FROM own")
+            assert (answer.kinds, answer.error["S"], answer.error["C"]) == ("E", "FATAL", "08006"), answer

@@ -175,6 +175,24 @@ def test_what_keeps_a_session_on_its_link(cluster):
         assert not keeps(cluster, text, "DISCARD ALL"), text
 
 
+def test_a_pinned_session_ends_when_its_link_is_lost_while_it_is_made_ready(cluster):
+    """On another link it would go on without its temporary table, and not know it."""
+    with Gate(cluster, **ONE_LINK, weights=(1, 0)) as gate, gate.wire() as client, gate.wire() as other:
+        client.query("PREPARE p AS SELECT name FROM place")
+        other.query("DISCARD ALL")  # so that it has to be prepared again
+        client.query("CREATE TEMP TABLE own (i int)")
+        with cluster.primary.session() as holder:
+            holder.run("BEGIN")
+            holder.run("LOCK TABLE one.place")
+            client.send(query("EXECUTE p"))
+            waits = "wait_event_type = 'Lock' AND query LIKE '%SELECT name FROM place'"
+            harness.wait_until(lambda: cluster.primary.count_backends(waits), "it is prepared")
+            cluster.primary.one(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {waits}")
+            answer = client.answer()
+        assert (answer.kinds, answer.error["S"], answer.error["C"]) == ("E", "FATAL", "08006"), answer
+        assert other.query("SELECT 1").one == "1"
+
+
 def test_show_pool_pins(cluster):
     with Gate(cluster, pool_mode="transaction", weights=(1, 0)) as gate, gate.session() as asker, gate.wire() as client:
         client.query("PREPARE p AS SELECT 1")
