@@ -295,6 +295,12 @@ private:
                                 const std::string& name);
     bool lacks_statements(server_link& link) const;
     runtime::task<> bring_statements(server_link& link);
+    bool is_described_in_unit(const unit_item& bind) const;
+    const prepared_statement* other_shape(const server_link& link) const;
+    const prepared_statement* unsure_shape(server_link& link) const;
+    runtime::task<bool> bring_described(server_link& link);
+    runtime::task<> fail_own_transaction();
+    void note_described(server_link& link, std::uint64_t shape, const protocol::step& what);
     std::vector<std::string> explain_route();
 
     // session_causal.cpp
@@ -523,6 +529,7 @@ private:
     std::vector<prepared_ptr> unit_parses_;            // by ledger tag
     std::vector<prepared_ptr> unit_executes_;          // by ledger tag
     std::vector<prepared_ptr> unit_renamed_;           // by ledger tag of Bind, from 1
+    std::vector<prepared_ptr> unit_described_;         // by ledger tag of Describe, from 1
     std::unordered_map<std::string, portal> portals_;  // named ones
     portal unnamed_portal_;
     prepared_ptr judged_;  // the statement of the last item, and where it may go
@@ -577,7 +584,8 @@ private:
     std::string told_instead_;         // of the reply at hand
     /// Why our own query failed; null: the link is lost.
     std::unique_ptr<protocol::pg_error> own_error_;
-    std::string own_work_value_;  // first column of the last row of our own query
+    std::uint64_t own_shape_ = 0;  // of what our own Describe has told last
+    std::string own_work_value_;   // first column of the last row of our own query
     protocol::pg_error
         lost_error_;  // what a server said when it ended a link that the session can do without
 };

@@ -34,6 +34,9 @@ struct prepared_statement {
     /// By which its text was read: its constants keep what they meant then.
     session_settings::text_settings_ptr text_settings;
     std::string search_path;  ///< Of then: the statement that had set it.
+    /// What its client has been told of its result (shape_of_row; no_result_shape); zero: nothing.
+    /// The one thing that is learned later.
+    mutable std::uint64_t shape = 0;
 };
 
 /// What a server goes by of the name of a statement or portal: SQL cuts longer ones, and its tables
@@ -55,10 +58,14 @@ inline std::string shared_name_of(std::uint64_t content)
     return name;
 }
 
+/// The shape of a statement without a result.
+inline constexpr std::uint64_t no_result_shape = 1;
+
 /// What a link has under a name.
 struct placed_statement {
     std::uint64_t id = 0;
     std::uint64_t content = 0;
+    std::uint64_t shape = 0;  ///< As far as somebody has asked for it here.
     /// It is this one, or another one (of whatever session) that does the same.
     bool serves_as(const prepared_statement& wanted) const
     {

@@ -222,6 +222,8 @@ bool client_session::on_reply(server_link& link, char type, std::span<const std:
     case 'I':
         if (!is_ours) on_completed(link, what, {});
         return !is_ours;
+    case 'T': note_described(link, protocol::shape_of_row(body), what); return !is_ours;
+    case 'n': note_described(link, no_result_shape, what); return !is_ours;
     case '1':
         if (what.tag == own_tag || what.tag == brought_tag) return !is_ours;
         if (what.tag < unit_parses_.size()) {

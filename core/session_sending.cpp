@@ -89,6 +89,7 @@ void client_session::begin_unit()
     unit_executes_.clear();
     unit_closes_.clear();
     unit_renamed_.clear();
+    unit_described_.clear();
     unit_failed_ = false;
     unit_pins_ = false;
     unit_ended_transaction_ = false;
@@ -325,7 +326,8 @@ void client_session::take_snapshot_within(server_link& link)
 void client_session::forget_answered(const server_link& link)
 {
     constexpr std::size_t note_count_max = 1024;
-    if (unit_executes_.size() + unit_closes_.size() + unit_parses_.size() + unit_renamed_.size() <
+    if (unit_executes_.size() + unit_closes_.size() + unit_parses_.size() + unit_renamed_.size() +
+            unit_described_.size() <
         note_count_max)
         return;
     const bool is_settled =
@@ -335,6 +337,7 @@ void client_session::forget_answered(const server_link& link)
     unit_closes_.clear();
     unit_parses_.clear();
     unit_renamed_.clear();
+    unit_described_.clear();
 }
 
 /// The client's Sync ends the unit on the links that have served other parts of it, too. What has
@@ -545,8 +548,10 @@ void client_session::expect_item(server_link& link, const unit_item& item)
         break;
     case 'D':
         log_node_statement(link, {}, "D message");
+        unit_described_.push_back(item.statement);
         link.ledger.expect(item.names_portal ? expected_kind::describe_portal
-                                             : expected_kind::describe_statement);
+                                             : expected_kind::describe_statement,
+                           static_cast<std::uint32_t>(unit_described_.size()));
         break;
     case 'E':
         if (item.statement && item.statement->facts) {

@@ -108,6 +108,19 @@ task<> client_session::serve()
                 continue;
             }
         }
+        // A client that reads a result by what it was told of it before.
+        if (shares_links() && what.what == unit::kind::extended && status() != 'E' &&
+            unsure_shape(*link)) {
+            const bool is_as_told = co_await bring_described(*link);
+            if (is_over()) {
+                if (is_ending_) send_fatal(shutting_down);
+                co_return;
+            }
+            if (!is_as_told) {
+                skip_unit(what);
+                continue;
+            }
+        }
         send_unit(*link, what);
         bool is_lost = false;
         for (;;) {

@@ -202,4 +202,117 @@ task<> client_session::bring_statements(server_link& link)
     }
 }
 
+/// Whether the client asks, in the unit that holds this Bind, for what it will get.
+bool client_session::is_described_in_unit(const unit_item& bind) const
+{
+    return std::ranges::any_of(items_, [&bind](const unit_item& item) {
+        return item.type == 'D' && item.statement == bind.statement;
+    });
+}
+
+/// A statement of the unit whose result would be another one than its client was told, as far as
+/// the link's record tells; null: there is none.
+const prepared_statement* client_session::other_shape(const server_link& link) const
+{
+    for (const auto& item : items_) {
+        if (item.type != 'B' || !item.statement || item.statement->shape == 0) continue;
+        const auto there = link.statements.find(item.statement->link_name());
+        if (there == link.statements.end() || there->second.shape == 0) continue;
+        if (there->second.shape != item.statement->shape && !is_described_in_unit(item))
+            return item.statement.get();
+    }
+    return nullptr;
+}
+
+/// A statement of the unit whose client was told of its result, and which has to be prepared anew,
+/// when that may be another one; or whose result is another one.
+const prepared_statement* client_session::unsure_shape(server_link& link) const
+{
+    for (const auto& item : items_) {
+        if (item.type != 'B' || !item.statement || item.statement->shape == 0) continue;
+        if (item.statement->is_sql || item.statement->is_cut ||
+            new_statements_.contains(item.statement->name))
+            continue;
+        if (lacks_statement(link, *item.statement, item.statement->link_name()) &&
+            !is_described_in_unit(item)) {
+            return item.statement.get();
+        }
+    }
+    return other_shape(link);
+}
+
+/// Prepares such statements and asks what they give. False: something else than their client was
+/// told, or they can't be prepared; the client has its error, as from a server that has had them
+/// all the time.
+task<bool> client_session::bring_described(server_link& link)
+{
+    while (const auto* const wanted = unsure_shape(link)) {
+        if (wanted == other_shape(link)) {
+            send_error({.sqlstate = "0A000", .message = "cached plan must not change result type"});
+            co_await fail_own_transaction();
+            co_return false;
+        }
+        const auto& name = wanted->link_name();
+        auto& out = home_.replies;
+        if (!name.empty() && link.statements.contains(name)) close_on_link(link, name);
+        const auto detour = detour_for(*wanted);
+        for (const auto& way : detour.there) run_within(link, way, own_tag);
+        out.parse(name, wanted->text, wanted->parameter_types).describe_statement(name);
+        link.ledger.expect(protocol::expected_kind::parse, own_tag, true);
+        link.ledger.expect(protocol::expected_kind::describe_statement, own_tag, true);
+        for (const auto& way : detour.back) run_within(link, way, own_tag);
+        out.sync();
+        link.ledger.expect(protocol::expected_kind::sync, own_tag, true);
+        write_link(link, out.bytes());
+        out.clear();
+        own_shape_ = 0;
+        const auto statement = *wanted;  // the client may go meanwhile, but not its unit
+        const bool is_there = co_await finish_own(link);
+        if (is_over() || link.is_spoiled) co_return false;
+        if (!is_there) {
+            if (own_error_) {
+                own_error_->severity = "ERROR";
+                send_error(*own_error_);
+            }
+            co_await fail_own_transaction();
+            co_return false;
+        }
+        link.statements[statement.link_name()] = {statement.id, statement.content, own_shape_};
+    }
+    co_return true;
+}
+
+/// The client has been told an error of ours, which fails its transaction as one of a server would.
+task<> client_session::fail_own_transaction()
+{
+    if (status() != 'T') co_return;
+    if (co_await fail_transaction()) {
+        tracker_.ready('E');
+    } else {
+        client_is_gone_ = true;  // how it stands can't be told: when in doubt, close
+    }
+}
+
+/// A server has told what a statement gives.
+void client_session::note_described(server_link& link, std::uint64_t shape,
+                                    const protocol::step& what)
+{
+    using protocol::expected_kind;
+    if (what.kind != expected_kind::describe_statement &&
+        what.kind != expected_kind::describe_portal) {
+        return;
+    }
+    if (what.tag == own_tag) {
+        own_shape_ = shape;
+        return;
+    }
+    if (what.tag == 0 || what.tag > unit_described_.size()) return;
+    const auto& statement = unit_described_[what.tag - 1];
+    if (!statement || statement->name.empty()) return;
+    statement->shape = shape;
+    const auto there = link.statements.find(statement->link_name());
+    if (there != link.statements.end() && there->second.id == statement->id)
+        there->second.shape = shape;
+}
+
 }  // namespace pgtorii::core

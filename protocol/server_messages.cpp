@@ -168,4 +168,28 @@ bool is_fatal_error(std::span<const std::byte> body_begin)
     return is_fatal_severity(localized);
 }
 
+std::uint64_t shape_of_row(std::span<const std::byte> body)
+{
+    constexpr std::uint64_t basis = 0xcbf2'9ce4'8422'2325;  // FNV-1a
+    constexpr std::uint64_t prime = 0x100'0000'01b3;
+    constexpr std::uint64_t reserved = 2;  // numbers that mean something else
+    std::uint64_t shape = basis;
+    const auto add = [&shape](std::span<const std::byte> bytes) {
+        for (const auto each : bytes)
+            shape = (shape ^ std::to_integer<std::uint64_t>(each)) * prime;
+    };
+    byte_reader in{body};
+    const auto count = in.uint16();
+    for (unsigned column = 0; column < count; ++column) {
+        const auto name = in.string();
+        add(std::as_bytes(std::span{name}));
+        in.take(6);        // table and column that it comes from
+        add(in.take(10));  // type, its size and modifier
+        in.take(2);        // format
+        if (in.error()) return 0;
+    }
+    if (in.finish()) return 0;
+    return shape < reserved ? reserved : shape;
+}
+
 }  // namespace pgtorii::protocol

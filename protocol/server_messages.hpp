@@ -37,6 +37,10 @@ struct error_fields {
     pg_error to_error() const;
 };
 
+/// What a RowDescription says of its columns' names and types, as one number other than zero: equal
+/// for equal results, whatever their formats and origins. Zero: not readable, or not whole.
+std::uint64_t shape_of_row(std::span<const std::byte> body);
+
 struct parameter_status_message {
     std::string_view name;
     std::string_view value;

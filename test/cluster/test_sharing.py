@@ -603,3 +603,39 @@ def test_modes_of_users_and_databases(cluster):
             with gate.wire(database=database) as first, gate.wire(database=database) as second:
                 same = first.query(sql).one == second.query(sql).one
                 assert same == is_shared, database
+
+
+def test_a_result_has_the_type_that_its_client_was_told(cluster):
+    named = bind(statement="s") + execute() + SYNC
+    try:
+        cluster.primary.run("CREATE TABLE one.changing AS SELECT 1 AS a, 2 AS b")
+        with Gate(cluster, **ONE_LINK, weights=(1, 0)) as gate, gate.wire() as first, gate.wire() as second:
+            def prepare(client, text="SELECT a FROM changing"):
+                client.ask(wire.close_statement("s") + parse(text, "s") + wire.describe_statement("s") + SYNC)
+
+            prepare(first)
+            assert first.ask(named).one == "1"
+            # What changes nothing of its result changes nothing for it.
+            second.query("ALTER TABLE changing DROP COLUMN b")
+            assert first.ask(named).one == "1"
+            second.query("ALTER TABLE changing ALTER a TYPE text")
+            for _ in range(2):
+                assert first.ask(named).error["C"] == "0A000"
+            assert first.query("SELECT 1").one == "1"
+            first.query("BEGIN")
+            assert first.ask(named).error["C"] == "0A000" and first.query("SELECT 1").error["C"] == "25P02"
+            first.query("ROLLBACK")
+            # Who asks what comes gets it.
+            assert first.ask(bind(statement="s") + wire.describe_portal() + execute() + SYNC).one == "1"
+            prepare(first)
+            assert first.ask(named).one == "1"
+            # Behind our back, and another session has prepared the same since.
+            cluster.primary.run("ALTER TABLE one.changing ALTER a TYPE int USING 3")
+            prepare(second)
+            assert second.ask(named).one == "3"
+            assert first.ask(named).error["C"] == "0A000"
+            prepare(first, "SELECT a FROM nowhere")
+            prepare(first)
+            assert first.ask(named).one == "3"
+    finally:
+        cluster.primary.run("DROP TABLE IF EXISTS one.changing")

@@ -502,3 +502,36 @@ TEST_CASE("Readers stay within random bodies")
 
 }  // namespace
 }  // namespace pgtorii::protocol
+
+TEST_CASE("Results have one shape when their columns' names and types are the same")
+{
+    using namespace pgtorii::protocol;
+    message_buffer out;
+    const auto shape = [&out](std::initializer_list<std::string_view> columns) {
+        out.clear();
+        out.row_description(columns);
+        return shape_of_row(out.bytes().subspan(5));
+    };
+    const auto one = shape({"a", "b"});
+    CHECK(one > 1);
+    CHECK(shape({"a", "b"}) == one);
+    CHECK(shape({"b", "a"}) != one);
+    CHECK(shape({"a"}) != one);
+    CHECK(shape({}) > 1);
+    out.clear();
+    out.row_description({"a", "b"});
+    std::vector<std::byte> body(out.bytes().begin() + 5, out.bytes().end());
+    for (std::size_t at = 0; at < body.size(); ++at) {
+        INFO(at);
+        CHECK(shape_of_row(std::span{body}.first(at)) == 0);
+    }
+    // Of the first column, behind two bytes of count and its name: its table (4 bytes) and number
+    // (2) make no difference, its type (4), size (2) and modifier (4) do, its format (2) doesn't.
+    for (std::size_t at = 4; at < 4 + 18; ++at) {
+        INFO(at);
+        auto changed = body;
+        changed[at] ^= std::byte{1};
+        const bool is_of_type = at >= 10 && at < 20;
+        CHECK((shape_of_row(changed) == one) == !is_of_type);
+    }
+}
