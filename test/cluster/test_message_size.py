@@ -2,6 +2,7 @@
 
 import struct
 
+import harness
 import wire
 from gate import Gate
 from wire import FLUSH, bind, execute, parse
@@ -85,7 +86,8 @@ def test_a_reload_changes_it(cluster):
     with Gate(cluster) as gate, gate.wire() as client:
         assert client.query("SELECT 1").one == "1"
         gate.reload(message_size_max=LIMIT)
-        assert client.query("SELECT 1").one == "1"
+        # The log tells of it before the client's worker has it.
+        harness.wait_until(lambda: client.query("PGPOOL SHOW message_size_max").one != "1GB", "the reload")
         client.send(head(b"Q", LIMIT + 1))
         assert is_refused(client)
 
