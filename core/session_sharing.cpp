@@ -114,10 +114,9 @@ void client_session::note_pins(const routing::statement_facts& facts,
                                const routing::catalog_facts* catalog, bool is_parsed)
 {
     if (!shares_links()) return;
-    using policy = config::unknown_function_policy;
-    const bool pins_functions = settings_->pin_unknown_functions != policy::trust;
-    const auto of_function =
-        settings_->pin_unknown_functions == policy::audit ? pin_end::audit : pin_end::discard;
+    const bool pins_functions =
+        settings_->pin_unknown_functions != config::unknown_function_policy::trust;
+    const auto of_function = end_of_unknown();
     const bool is_harmless = catalog != nullptr && !catalog->calls_volatile_function;
     look_at_parts(facts, [&](const routing::statement_facts& each) {
         if (each.uses_sequence_state) pin("sequence functions");

@@ -268,7 +268,20 @@ task<bool> client_session::bring_described(server_link& link)
         own_shape_ = 0;
         const auto statement = *wanted;  // the client may go meanwhile, but not its unit
         const bool is_there = co_await finish_own(link);
-        if (is_over() || link.is_spoiled) co_return false;
+        if (is_over()) co_return false;
+        if (link.is_spoiled) {
+            const protocol::pg_error lost{.sqlstate = "08006",
+                                          .message = "connection to server " +
+                                                     std::to_string(link.node()) + " was lost"};
+            if (status() != 'I' || pin_ || has_server_state_) {
+                send_fatal(lost);
+                is_ending_ = true;
+                co_return false;
+            }
+            send_error(lost);
+            drop_link(link);
+            co_return false;
+        }
         if (!is_there) {
             if (own_error_) {
                 own_error_->severity = "ERROR";
