@@ -18,7 +18,6 @@ client_session::client_session(session_home& home, std::uint64_t id, runtime::de
       id_(id),
       events_(home.loop.ready()),
       deadline_(events_, event_deadline),
-      pause_(events_, event_pause),
       input_(home.loop),
       peer_host_(std::move(peer_host)),
       peer_port_(peer_port),
@@ -50,6 +49,7 @@ task<> client_session::run()
 {
     // An exception here is a bug or exhausted memory: it costs this session, not the process.
     try {
+        work_ = home_.take_work();
         const bool is_in = !is_over() && co_await log_in();
         if (is_in) co_await serve();
         if (!is_in && deadline_has_passed_ && has_key_) log_late_login();
@@ -69,6 +69,7 @@ task<> client_session::run()
     has_key_ = false;
     bool is_clean = true;
     try {
+        if (!work_) work_ = home_.take_work();  // an exception took it away
         if (!is_ending_) share_links();
         co_await give_back_links();
     } catch (const std::exception&) {
@@ -175,20 +176,20 @@ void client_session::log_end() const
     log(config::message_level::log,
         fmt::format("frontend disconnection: session time: {}:{:02}:{:02}.{:03} user={} "
                     "database={} host={} port={}",
-                    seconds / 3600, seconds / 60 % 60, seconds % 60, length.count() % 1000, user_,
-                    database_, peer_host_, peer_port_));
+                    seconds / 3600, seconds / 60 % 60, seconds % 60, length.count() % 1000, user(),
+                    database(), peer_host_, peer_port_));
 }
 
 void client_session::log(config::message_level level, std::string_view message,
                          std::string_view detail) const
 {
     if (!runtime::log::enabled(level)) return;
-    const runtime::log::origin from{.application = application_name_.empty()
+    const runtime::log::origin from{.application = application_name().empty()
                                                        ? std::string_view{"[unknown]"}
-                                                       : application_name_,
+                                                       : application_name(),
                                     .process_kind = "CHILD",
-                                    .user = user_,
-                                    .database = database_};
+                                    .user = user(),
+                                    .database = database()};
     runtime::log::write(level, from, {.message = message, .detail = detail});
 }
 

@@ -15,6 +15,7 @@
 #include "core/session_home.hpp"
 #include "core/session_limits.hpp"
 #include "core/session_settings.hpp"
+#include "core/unit_at_work.hpp"
 #include "ha/causal_board.hpp"
 #include "protocol/client_messages.hpp"
 #include "protocol/message.hpp"
@@ -23,7 +24,7 @@
 #include "routing/session_tracker.hpp"
 
 #include <cstdint>
-#include <list>
+#include <forward_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,8 +40,8 @@ namespace pgtorii::core {
 /// It works in *units*: a Query message, or an extended-protocol run up to its Sync, which may come
 /// in segments (session_segments.cpp). For each it decides a server (session_units.cpp), makes a
 /// link to it ready (session_links.cpp), sends it and passes replies on until the link owes nothing
-/// (session_forward.cpp). The way of a query
-/// that needs nothing special has no nested coroutine, no allocation and no lock.
+/// (session_forward.cpp). The way of a query that needs nothing special has one coroutine, and no
+/// lock.
 ///
 /// Invariants:
 /// - Only one link owes replies to the client at a time; what other links owe is ours and
@@ -125,40 +126,6 @@ private:
                               ///< a Flush, or to where another server has to serve.
     };
 
-    /// One message of an extended unit.
-    struct unit_item {
-        char type = 0;
-        std::uint32_t offset = 0;
-        std::uint32_t total = 0;
-        std::uint32_t max_rows = 0;
-        std::uint32_t name_bytes = 0;  ///< Length of the name of the statement (P, D, C) or portal
-                                       ///< (B, E): zero is unnamed.
-        bool names_portal = false;
-        bool is_lost_portal = false;  ///< The unnamed portal, which is not open.
-        /// Valid while it is read.
-        std::string_view name;     ///< Of the portal, or of what is closed.
-        std::string unknown_name;  ///< That a Bind or Describe names, when there is no statement.
-        prepared_ptr statement;    ///< Null: not known here; the server will say so.
-        prepared_ptr conflict;     ///< Of a Parse: the statement that has its name already.
-    };
-
-    /// A portal of the client, and the server that has it.
-    struct portal {
-        prepared_ptr statement;
-        int node = portal_unplaced;
-        bool is_open = false;
-    };
-    /// Bound in the segment that is being read: where is not decided yet.
-    static constexpr int portal_unplaced = -1;
-
-    /// Where an item, or a segment, may be served.
-    struct place {
-        enum class kind : std::uint8_t { anywhere, balanced, main, at_node };
-        kind what = kind::anywhere;
-        int node = -1;
-        routing::decision why{routing::target::balanced, routing::reason::read_balanced};
-    };
-
     struct route {
         int node = -1;
         routing::decision why;
@@ -176,6 +143,13 @@ private:
     void log(config::message_level level, std::string_view message,
              std::string_view detail = {}) const;
     void log_end() const;
+    std::string_view user() const { return pool_ ? std::string_view{pool_->user} : ""; }
+    std::string_view database() const { return pool_ ? std::string_view{pool_->database} : ""; }
+    std::string_view application_name() const
+    {
+        if (own_application_name_) return *own_application_name_;
+        return pool_ ? std::string_view{pool_->application_name} : "";
+    }
     bool is_over() const { return client_is_gone_ || is_ending_; }
     /// As the last ReadyForQuery told it: I, T or E.
     char status() const { return tracker_.status(); }
@@ -192,6 +166,7 @@ private:
 
     // session_serve.cpp
     runtime::task<> serve();
+    runtime::task<bool> serve_unit(unit what);
     route route_unit(unit& what);
     bool may_take_segment(const server_link& link) const;
     runtime::task<server_link*> serve_segment(server_link& link);
@@ -300,7 +275,8 @@ private:
     const prepared_statement* unsure_shape(server_link& link) const;
     runtime::task<bool> bring_described(server_link& link);
     runtime::task<> fail_own_transaction();
-    void note_described(server_link& link, std::uint64_t shape, const protocol::step& what);
+    void note_described(server_link& link, char type, std::span<const std::byte> body,
+                        const protocol::step& what);
     std::vector<std::string> explain_route();
 
     // session_causal.cpp
@@ -459,7 +435,6 @@ private:
     runtime::event_set events_;
     runtime::transport client_;
     runtime::deadline deadline_;
-    runtime::deadline pause_;  // between tries, while deadline_ bounds the whole
     input_buffer input_;
     pending_output output_;
     runtime::task<> root_;
@@ -468,12 +443,8 @@ private:
     const clock::time_point began_ = clock::now();
     std::string peer_host_;
     int peer_port_;
-    std::string user_;
-    std::string database_;
-    std::string application_name_;          // as it is now
-    std::string startup_application_name_;  // what redirect lists look at
-    std::string startup_packet_;
-    std::shared_ptr<core::pool> pool_;
+    std::shared_ptr<core::pool> pool_;                   // null: it has not said yet
+    std::unique_ptr<std::string> own_application_name_;  // null: still that of the start-up
     cancel_key key_;
     bool has_key_ = false;
     bool is_logged_in_ = false;
@@ -492,7 +463,7 @@ private:
     bool audit_is_due_ = false;                             // the cause of the pin may be gone
     session_settings::link_settings_ptr learned_settings_;  // whose look in an audit is known
     bool is_exclusive_ = false;  // the client proved itself to one server: that link is all it has
-    std::list<std::unique_ptr<cancel_sender>> cancels_;
+    std::forward_list<std::unique_ptr<cancel_sender>> cancels_;
 
     // Causal reads: what this session's reads must see.
     std::uint64_t causal_ticket_ = 0;
@@ -525,37 +496,22 @@ private:
     std::vector<int> avoided_nodes_;
 
     // The unit at work.
-    std::vector<unit_item> items_;
-    std::vector<prepared_ptr> unit_parses_;            // by ledger tag
-    std::vector<prepared_ptr> unit_executes_;          // by ledger tag
-    std::vector<prepared_ptr> unit_renamed_;           // by ledger tag of Bind, from 1
-    std::vector<prepared_ptr> unit_described_;         // by ledger tag of Describe, from 1
-    std::unordered_map<std::string, portal> portals_;  // named ones
-    portal unnamed_portal_;
-    prepared_ptr judged_;  // the statement of the last item, and where it may go
-    place judged_place_;
-    std::vector<prepared_ptr> unit_closes_;         // by ledger tag
-    std::unordered_set<std::string> closed_names_;  // that the unit being read closes
-    std::unordered_map<std::string, prepared_ptr> new_statements_;  // that it makes
-    std::vector<std::string> unplaced_portals_;                     // that this segment opens
-    std::vector<prepared_ptr> needed_statements_;                   // that the unit names in SQL
-    routing::query_facts_ptr question_;  // what the catalog was not known to say of the last time
-    bool has_drawn_ = false;             // a load balance node, for this unit
-    bool has_waited_ = false;            // for this unit's way: it takes what there is
+    std::unique_ptr<unit_at_work> work_;  // null only while the session waits for a unit
+    bool has_drawn_ = false;              // a load balance node, for this unit
+    bool has_waited_ = false;             // for this unit's way: it takes what there is
     routing::reason reason_ = routing::reason::read_balanced;  // why the unit goes where it goes
+    routing::text_rules text_rules_;
     prepared_ptr last_unnamed_;
     rules_ptr last_unnamed_rules_;
-    routing::text_rules text_rules_;
-    routing::query_facts_ptr facts_;
-    std::string effects_text_;  // the Query's text, when its statements change the session
     std::size_t statement_index_ = 0;
     std::size_t scanned_bytes_ = 0;  // of an extended unit whose end has not come yet
     std::size_t stream_bytes_ = 0;   // of a client's message that is streamed to the link
     std::size_t drained_bytes_ = 0;  // read from links since the client has gone
     std::size_t discard_bytes_ = 0;  // of a client's message that nobody serves
-    bool unit_has_end_ = true;       // the segment at hand is all of its unit
+    std::uint64_t own_shape_ = 0;    // of what our own Describe has told last
     int unit_main_ = -1;             // the main node when the unit began
     int unit_node_ = -1;             // that serves the present segment
+    bool unit_has_end_ = true;       // the segment at hand is all of its unit
     bool is_in_unit_ = false;
     bool is_query_unit_ = false;
     bool has_effects_ = false;
@@ -579,15 +535,8 @@ private:
     enum class repair : std::uint8_t { none, possible, due, done };
     repair repair_ = repair::none;
     bool repair_tells_write_ = false;  // the standby said that it writes
-    std::string repair_bytes_;         // the client's messages
-    std::string held_replies_;         // what the standby has answered so far
-    std::string told_instead_;         // of the reply at hand
-    /// Why our own query failed; null: the link is lost.
-    std::unique_ptr<protocol::pg_error> own_error_;
-    std::uint64_t own_shape_ = 0;  // of what our own Describe has told last
-    std::string own_work_value_;   // first column of the last row of our own query
-    protocol::pg_error
-        lost_error_;  // what a server said when it ended a link that the session can do without
+    /// What a server said when it ended a link that the session can do without.
+    std::unique_ptr<protocol::pg_error> lost_error_;
 };
 
 }  // namespace pgtorii::core

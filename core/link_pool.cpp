@@ -1,6 +1,7 @@
 #include "core/link_pool.hpp"
 
 #include "core/base/always_assert.hpp"
+#include "protocol/startup.hpp"
 
 #include <algorithm>
 
@@ -39,6 +40,7 @@ std::shared_ptr<pool> link_pool::find(std::string_view key, std::string_view use
         found->key = key;
         found->user = user;
         found->database = database;
+        found->application_name = protocol::startup_value(key, "application_name");
         found->of_user = group_of(users_, limits_.of_users, found->user);
         found->of_database = group_of(databases_, limits_.of_databases, found->database);
     }

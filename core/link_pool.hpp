@@ -46,7 +46,8 @@ struct pool {
     std::string key;  ///< The canonical start-up message: equal keys, equal sessions.
     std::string user;
     std::string database;
-    std::size_t link_count = 0;  ///< Parked, leased and opening.
+    std::string application_name;  ///< Of the start-up message: what redirect lists look at.
+    std::size_t link_count = 0;    ///< Parked, leased and opening.
     std::unordered_map<int, std::deque<std::unique_ptr<server_link>>>
         parked;  ///< By node; the newest at the back.
     /// Set when a server let this user in without asking for anything. While it is there, a login

@@ -110,21 +110,31 @@ class prepared_statements {
 public:
     prepared_ptr find(const std::string& name) const
     {
-        const auto found = by_name_.find(name);
-        return found == by_name_.end() ? nullptr : found->second;
+        if (!by_name_) return nullptr;
+        const auto found = by_name_->find(name);
+        return found == by_name_->end() ? nullptr : found->second;
     }
-    void add(prepared_ptr statement) { by_name_[statement->name] = std::move(statement); }
-    void remove(const std::string& name) { by_name_.erase(name); }
+    void add(prepared_ptr statement)
+    {
+        if (!by_name_) by_name_ = std::make_unique<table>();
+        (*by_name_)[statement->name] = std::move(statement);
+    }
+    void remove(const std::string& name)
+    {
+        if (by_name_) by_name_->erase(name);
+    }
     /// Removes that statement, unless its name has gone to another one since.
     void remove(const prepared_statement& statement)
     {
-        const auto found = by_name_.find(statement.name);
-        if (found != by_name_.end() && found->second->id == statement.id) by_name_.erase(found);
+        if (!by_name_) return;
+        const auto found = by_name_->find(statement.name);
+        if (found != by_name_->end() && found->second->id == statement.id) by_name_->erase(found);
     }
-    void clear() { by_name_.clear(); }
+    void clear() { by_name_ = nullptr; }
 
 private:
-    std::unordered_map<std::string, prepared_ptr> by_name_;
+    using table = std::unordered_map<std::string, prepared_ptr>;
+    std::unique_ptr<table> by_name_;  // null: most sessions never prepare anything
 };
 
 }  // namespace pgtorii::core

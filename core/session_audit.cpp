@@ -89,7 +89,7 @@ bool client_session::must_learn_settings()
     }
     const auto& now = settings_record_.link_settings();
     if (!now || now == learned_settings_) return false;
-    if (!home_.audited.find(user_, *now)) return true;
+    if (!home_.audited.find(user(), *now)) return true;
     learned_settings_ = now;
     return false;
 }
@@ -120,9 +120,9 @@ task<> client_session::audit_links()
         if (!is_brought && learns) continue;
         if (!is_brought && !co_await bring_settings(link)) co_return;
         if (!co_await run_own(link, audit_query)) co_return;
-        const auto answer = parts_of(own_work_value_);
+        const auto answer = parts_of(work_->own_value);
         if (learns) {
-            home_.audited.learn(user_, *settings, answer.settings);
+            home_.audited.learn(user(), *settings, answer.settings);
             co_return;
         }
         if (!answer.found.empty() || has_foreign(link, answer.settings, answer.statements))
@@ -139,8 +139,8 @@ bool client_session::has_foreign(const server_link& link, std::string_view setti
                                  std::string_view statements)
 {
     const auto& record = settings_record_.link_settings();
-    const auto plain = fmt::format("{0}\x01{0}", user_);
-    const auto* const wanted = record ? home_.audited.find(user_, *record) : &plain;
+    const auto plain = fmt::format("{0}\x01{0}", user());
+    const auto* const wanted = record ? home_.audited.find(user(), *record) : &plain;
     if (!wanted || *wanted != settings) return true;
     while (!statements.empty()) {
         const auto end = statements.find('\x01');

@@ -92,17 +92,17 @@ task<client_session::route> client_session::wait_to_route(unit& what)
 /// An EXPLAIN (ROUTE) whose statement can't be told more about is still ours to answer.
 bool client_session::must_answer_locally(const route& way) const
 {
-    return facts_ && facts_->first().kind == routing::statement_kind::explain_route &&
+    return work_->facts && work_->facts->first().kind == routing::statement_kind::explain_route &&
            way.why.target != routing::target::local;
 }
 
-/// Until the catalog has answered question_, or will not.
+/// Until the catalog has answered work_->question, or will not.
 task<> client_session::wait_for_catalog(clock::time_point until, bool& is_answered)
 {
     is_answered = false;
     const auto left = until - home_.loop.now();
-    if (left <= clock::duration::zero() || !question_ ||
-        !home_.ask_catalog(pool_, settings_record_, question_, id_)) {
+    if (left <= clock::duration::zero() || !work_->question ||
+        !home_.ask_catalog(pool_, settings_record_, work_->question, id_)) {
         co_return;
     }
     home_.loop.arm(deadline_, std::chrono::ceil<std::chrono::milliseconds>(left));

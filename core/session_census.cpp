@@ -72,8 +72,8 @@ session_facts client_session::facts_now() const
     session_facts facts{.pid = key_.pid,
                         .activity = session_activity::serving,
                         .began_at = wall_time_of(began_),
-                        .user = user_,
-                        .database = database_,
+                        .user = std::string{user()},
+                        .database = std::string{database()},
                         .client_host = peer_host_,
                         .client_port = peer_port_,
                         .idle_duration = {},
@@ -98,7 +98,7 @@ session_facts client_session::facts_now() const
 bool client_session::needs_census(const unit& what) const
 {
     return what.what == unit::kind::query && status() != 'E' &&
-           home_.services.commands.needs_census(facts_->first());
+           home_.services.commands.needs_census(work_->facts->first());
 }
 
 /// Answers a command after all workers have told of their sessions, or tells why not.

@@ -157,7 +157,7 @@ std::optional<std::size_t> client_session::scan_replies(server_link& link,
         if (!link.skip_is_forwarded) run = at;
     }
     while (const auto header = protocol::peek_header(bytes.subspan(at))) {
-        if (protocol::check_server_header(*header)) return std::nullopt;
+        if (!protocol::is_possible(protocol::server_lengths, *header)) return std::nullopt;
         const auto there = std::min(bytes.size() - at, header->total());
         const bool is_whole = there == header->total();
         if (!is_whole && is_looked_into(header->type)) {
@@ -180,9 +180,9 @@ std::optional<std::size_t> client_session::scan_replies(server_link& link,
         if (!is_clients) {
             pass(bytes.subspan(run, at - run));
             run = at + there;
-            if (!told_instead_.empty()) {
-                pass(std::as_bytes(std::span{told_instead_}));
-                told_instead_.clear();
+            if (!work_->told_instead.empty()) {
+                pass(std::as_bytes(std::span{work_->told_instead}));
+                work_->told_instead.clear();
             }
         }
         at += there;
@@ -222,18 +222,18 @@ bool client_session::on_reply(server_link& link, char type, std::span<const std:
     case 'I':
         if (!is_ours) on_completed(link, what, {});
         return !is_ours;
-    case 'T': note_described(link, protocol::shape_of_row(body), what); return !is_ours;
-    case 'n': note_described(link, no_result_shape, what); return !is_ours;
+    case 'T':
+    case 'n': note_described(link, type, body, what); return !is_ours;
     case '1':
         if (what.tag == own_tag || what.tag == brought_tag) return !is_ours;
-        if (what.tag < unit_parses_.size()) {
-            if (!is_ours && unit_parses_[what.tag]) prepared_.add(unit_parses_[what.tag]);
-            unit_parses_[what.tag] = nullptr;
+        if (what.tag < work_->parses.size()) {
+            if (!is_ours && work_->parses[what.tag]) prepared_.add(work_->parses[what.tag]);
+            work_->parses[what.tag] = nullptr;
         }
         return !is_ours;
     case '3':
-        if (!is_ours && what.tag < unit_closes_.size() && unit_closes_[what.tag]) {
-            const auto& closed = *unit_closes_[what.tag];
+        if (!is_ours && what.tag < work_->closes.size() && work_->closes[what.tag]) {
+            const auto& closed = *work_->closes[what.tag];
             prepared_.remove(closed);
             close_everywhere(closed.name);
         }
@@ -264,8 +264,8 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
                             (what.kind == protocol::expected_kind::parse && what.tag != own_tag);
     if (is_ours && !is_brought) {
         own_work_failed_ = true;
-        own_work_value_ = fields.message.value_or(std::string_view{});
-        own_error_ = std::make_unique<protocol::pg_error>(fields.to_error());
+        work_->own_value = fields.message.value_or(std::string_view{});
+        work_->own_error = std::make_unique<protocol::pg_error>(fields.to_error());
         return false;
     }
     if (what.is_fatal) {
@@ -273,7 +273,7 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
         const bool is_main = &link == primary_link();
         if (!is_main || is_own_work_ || !is_in_unit_) {
             // The session can do without this link, or says so itself.
-            lost_error_ = fields.to_error();
+            lost_error_ = std::make_unique<protocol::pg_error>(fields.to_error());
             return false;
         }
         has_said_goodbye_ = true;
@@ -286,8 +286,9 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
         }
         release_held();
     }
-    if (what.kind == protocol::expected_kind::parse && !is_ours && what.tag < unit_parses_.size() &&
-        unit_parses_[what.tag] && unit_parses_[what.tag]->name.empty()) {
+    if (what.kind == protocol::expected_kind::parse && !is_ours &&
+        what.tag < work_->parses.size() && work_->parses[what.tag] &&
+        work_->parses[what.tag]->name.empty()) {
         prepared_.remove(std::string{});
     }
     unit_failed_ = true;
@@ -305,13 +306,13 @@ bool client_session::on_error(server_link& link, std::span<const std::byte> body
     if (code == "25006" && &link == primary_link()) home_.services.report_trouble(link.node());
     // The schema has changed behind our back: what is prepared from now on is another statement.
     if (code == "0A000" && fields.routine == "RevalidateCachedQuery") {
-        home_.forget_catalog(database_);
+        home_.forget_catalog(database());
     }
     if (what.kind == protocol::expected_kind::bind && what.tag > 0 &&
-        what.tag <= unit_renamed_.size()) {
-        told_instead_ = with_own_name(body, *unit_renamed_[what.tag - 1]);
+        what.tag <= work_->renamed.size()) {
+        work_->told_instead = with_own_name(body, *work_->renamed[what.tag - 1]);
     }
-    return told_instead_.empty();
+    return work_->told_instead.empty();
 }
 
 /// ParameterStatus: told to the client, but for what only says that this server is a standby, or
@@ -338,7 +339,8 @@ void client_session::note_parameter(std::string_view name, std::string_view valu
             "SJIS", "BIG5", "GBK", "GB18030", "UHC", "JOHAB", "SHIFT_JIS_2004"};
         text_rules_.ascii_safe_encoding = std::ranges::find(unsafe, value) == unsafe.end();
     } else if (name == "application_name") {
-        application_name_ = value;
+        own_application_name_ =
+            value == pool_->application_name ? nullptr : std::make_unique<std::string>(value);
     }
 }
 
@@ -348,7 +350,7 @@ void client_session::note_own_value(std::span<const std::byte> body)
     if (body.size() < 6) return;
     const auto length = protocol::read_uint32(body.data() + 2);
     if (length > body.size() - 6) return;  // NULL has all bits set
-    own_work_value_.assign(reinterpret_cast<const char*>(body.data()) + 6, length);
+    work_->own_value.assign(reinterpret_cast<const char*>(body.data()) + 6, length);
 }
 
 /// The end of the unit (or of a statement's implicit transaction). Whether the client is told now:
@@ -357,7 +359,7 @@ void client_session::note_own_value(std::span<const std::byte> body)
 bool client_session::on_ready(server_link& link, char status)
 {
     // What was sent but never confirmed is not there.
-    for (const auto& each : unit_parses_) {
+    for (const auto& each : work_->parses) {
         if (!each) continue;
         // Nor is it known what stands under that name now: the next to use the name closes it
         // first. A later message of the unit may have taken it for another one of its content.
@@ -365,7 +367,7 @@ bool client_session::on_ready(server_link& link, char status)
         if (there != link.statements.end() && there->second.serves_as(*each))
             there->second = {.id = unknown_statement};
     }
-    unit_parses_.clear();
+    work_->parses.clear();
     const bool is_main = &link == primary_link();
     if (main_part_is_failed_ && !is_main) {
         ready_is_held_ = true;
@@ -393,7 +395,7 @@ bool client_session::on_ready(server_link& link, char status)
         // Before the client is told: another session may be told by it.
         if (std::exchange(touches_data_, false)) note_touched();
     }
-    if (tracker_.unit_changes_schema()) home_.forget_catalog(database_);
+    if (tracker_.unit_changes_schema()) home_.forget_catalog(database());
     note_published();
     if (is_main && (link.settings_version == version_before || settings_changed_) &&
         link.settings_version != settings_record_.version()) {
@@ -417,7 +419,7 @@ void client_session::note_published()
     if (tracker_.published().is_empty()) return;
     const bool is_wanted = rules()->parameters().disable_load_balance_on_write ==
                            config::write_effect::dml_adaptive_global;
-    if (is_wanted) home_.services.tables.note(database_, tracker_.published(), home_.loop.now());
+    if (is_wanted) home_.services.tables.note(database(), tracker_.published(), home_.loop.now());
 }
 
 /// A statement has been completed by its server: its effects on the session hold.
@@ -426,15 +428,15 @@ void client_session::on_completed(server_link& link, const protocol::step& what,
 {
     if (what.kind == protocol::expected_kind::query) {
         const auto index = statement_index_++;
-        if (!has_effects_ || !facts_ || index >= facts_->statements.size()) return;
-        const auto& facts = facts_->statements[index];
-        std::string_view text = effects_text_;
+        if (!has_effects_ || !work_->facts || index >= work_->facts->statements.size()) return;
+        const auto& facts = work_->facts->statements[index];
+        std::string_view text = work_->effects_text;
         // No length: up to the end of the text.
         text.remove_prefix(std::min<std::size_t>(facts.text_offset, text.size()));
         if (facts.text_length > 0) text = text.substr(0, facts.text_length);
         apply_effects(link, facts, text, tag);
-    } else if (what.kind == protocol::expected_kind::execute && what.tag < unit_executes_.size()) {
-        const auto& statement = unit_executes_[what.tag];
+    } else if (what.kind == protocol::expected_kind::execute && what.tag < work_->executes.size()) {
+        const auto& statement = work_->executes[what.tag];
         if (statement && statement->facts)
             apply_effects(link, statement->facts->first(), statement->text, tag);
     }

@@ -25,6 +25,21 @@ session_home::session_home(runtime::worker& worker_loop, gate_services& shared,
 
 session_home::~session_home() = default;
 
+std::unique_ptr<unit_at_work> session_home::take_work()
+{
+    if (spare_work_.empty()) return std::make_unique<unit_at_work>();
+    auto spare = std::move(spare_work_.back());
+    spare_work_.pop_back();
+    return spare;
+}
+
+void session_home::return_work(std::unique_ptr<unit_at_work> done)
+{
+    if (spare_work_.size() == spare_work_count_max) return;
+    done->clear();
+    spare_work_.push_back(std::move(done));
+}
+
 void session_home::adopt(runtime::descriptor socket, std::string peer_host, int peer_port)
 {
     const auto id = next_id_++;

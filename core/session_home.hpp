@@ -12,6 +12,7 @@
 #include "core/pin_board.hpp"
 #include "core/prepared_statements.hpp"
 #include "core/runtime/worker.hpp"
+#include "core/unit_at_work.hpp"
 #include "ha/causal_board.hpp"
 #include "ha/cluster_view.hpp"
 #include "protocol/pg_error.hpp"
@@ -111,6 +112,10 @@ public:
     const routing::query_facts_ptr
         unreadable_facts;  ///< Of a text that is too long to be looked at.
     std::minstd_rand random;
+    /// Room for a unit of a session, as new. Given back when the session goes idle, so that there
+    /// is as much of it as units are under way.
+    std::unique_ptr<unit_at_work> take_work();
+    void return_work(std::unique_ptr<unit_at_work> done);
     /// Scratch for building replies; empty between uses.
     protocol::message_buffer replies;
 
@@ -156,6 +161,10 @@ public:
     std::atomic<std::size_t> session_count{0};
 
 private:
+    /// More than that are under way only in a rush.
+    static constexpr std::size_t spare_work_count_max = 128;
+
+    std::vector<std::unique_ptr<unit_at_work>> spare_work_;  // the one used last at the end
     std::unordered_map<std::uint64_t, std::unique_ptr<client_session>> sessions_;
     std::uint64_t next_id_ = 1;
     std::unique_ptr<catalog_service> catalog_;

@@ -41,14 +41,14 @@ void client_session::send_cancel(server_link& link)
             }
         });
     };
-    cancels_.push_back(std::make_unique<cancel_sender>(home_.loop, link.address, std::move(request),
-                                                       std::move(done)));
-    cancels_.back()->start();
+    cancels_.push_front(std::make_unique<cancel_sender>(home_.loop, link.address,
+                                                        std::move(request), std::move(done)));
+    cancels_.front()->start();
 }
 
 void client_session::drop_link(server_link& link)
 {
-    lost_error_ = {};
+    lost_error_ = nullptr;
     forget_portals(link.node());
     std::erase_if(links_, [&link](const auto& each) { return each.get() == &link; });
 }
@@ -104,8 +104,8 @@ task<> client_session::give_back_links()
         }
         co_await drain(link);
         deadline_.disarm();
-        const bool is_wanted =
-            settings_->connection_cache && !link.was_challenged && !is_template_database(database_);
+        const bool is_wanted = settings_->connection_cache && !link.was_challenged &&
+                               !is_template_database(database());
         bool is_clean = is_wanted && !link.is_spoiled && !is_ending_ && link.transport.is_open();
         if (is_clean) {
             home_.loop.arm(deadline_, reset_limit);
@@ -126,7 +126,7 @@ task<> client_session::give_back_links()
                                     "closed instead of "
                                     "being used again",
                                     statement, link.node()),
-                        own_work_value_);
+                        work_->own_value);
                 }
             }
             deadline_.disarm();

@@ -41,7 +41,8 @@ protocol::pg_error idle_limit_error(const idle_limit& limit)
 
 error_code check_message_size(protocol::frame_header header, std::int64_t length_max)
 {
-    if (const auto wrong = protocol::check_client_header(header)) return wrong;
+    if (!protocol::is_possible(protocol::client_lengths, header))
+        return protocol::check_client_header(header);
     if (header.length > length_max) return protocol::errc::length_too_big;
     return {};
 }

@@ -57,10 +57,10 @@ server_link* client_session::ready_link(int node)
         return nullptr;
     }
     if (is_left_in_transaction(*link) || uses_foreign_sequences(*link)) return nullptr;
-    if (facts_ && shows_foreign_statements(*link, *facts_)) return nullptr;
+    if (work_->facts && shows_foreign_statements(*link, *work_->facts)) return nullptr;
     const bool is_away = link->node() != main_node();
     if (is_away ? !is_standby_ready(*link) : must_fix_transaction()) return nullptr;
-    if (!needed_statements_.empty() && lacks_statements(*link)) return nullptr;
+    if (!work_->needed_statements.empty() && lacks_statements(*link)) return nullptr;
     return link;
 }
 
@@ -121,11 +121,11 @@ task<server_link*> client_session::prepare(route& way)
         // A server that is there has refused what the session has set up (the role is gone ...):
         // another connection would refuse it too.
         const bool is_refused = way.node == main_node() && status() == 'I' && !link->is_spoiled &&
-                                own_error_ && !own_error_->sqlstate.starts_with("57");
+                                work_->own_error && !work_->own_error->sqlstate.starts_with("57");
         if (is_refused) {
             drop_link(*link);
-            own_error_->severity = "ERROR";
-            tell_not_served(*own_error_);
+            work_->own_error->severity = "ERROR";
+            tell_not_served(*work_->own_error);
             co_return nullptr;
         }
         // A prelude that fails is never shown as the client's error: the link goes, and the primary
@@ -136,7 +136,7 @@ task<server_link*> client_session::prepare(route& way)
         if (way.node == main_node() && (has_server_state_ || pin_)) {
             // Temporary tables, locks and the like went with it: on another link the client would
             // go on without them and not know it.
-            if (!lost_error_.message.empty()) failed.error = lost_error_;
+            if (lost_error_) failed.error = *lost_error_;
             send_fatal(failed.error);
             is_ending_ = true;
             co_return nullptr;
@@ -246,7 +246,7 @@ bool client_session::give_way(route& way, const opening& outcome)
 /// transaction are brought.
 task<client_session::readiness_of_link> client_session::bring_state(server_link& link)
 {
-    own_error_.reset();
+    work_->own_error.reset();
     // What is under way there is ours: the end of a transaction, a cancel request.
     const bool is_of_unit = is_in_unit_ && link.ledger.awaits_sync();
     const auto is_free = [&link, is_of_unit] {
@@ -276,7 +276,7 @@ task<client_session::readiness_of_link> client_session::bring_state(server_link&
         if (!co_await run_own(link, "DISCARD SEQUENCES")) co_return readiness_of_link::lost;
         link.sequences_of = id_;
     }
-    if (status() != 'E' && facts_ && shows_foreign_statements(link, *facts_)) {
+    if (status() != 'E' && work_->facts && shows_foreign_statements(link, *work_->facts)) {
         if (!co_await run_own(link, "DEALLOCATE ALL")) co_return readiness_of_link::lost;
         link.statements.clear();
     }
@@ -401,10 +401,11 @@ task<client_session::turn_outcome> client_session::take_turn(bool may_tell)
         co_return has_turn_ ? turn_outcome::taken : turn_outcome::refused;
     }
     home_.services.recall_idle();
+    runtime::deadline pause{events_, event_pause};  // deadline_ bounds the whole
     if (may_tell) {
         // Where links are shared, a short wait is nothing to speak of.
         if (shares_links()) {
-            home_.loop.arm(pause_, long_wait);
+            home_.loop.arm(pause, long_wait);
         } else {
             tell_of_wait();
         }
@@ -424,7 +425,7 @@ task<client_session::turn_outcome> client_session::take_turn(bool may_tell)
     leave_queue();
     if (may_tell) {
         deadline_.disarm();
-        pause_.disarm();
+        pause.disarm();
         pause_has_passed_ = false;
         deadline_has_passed_ = false;
     }
@@ -437,6 +438,7 @@ task<client_session::turn_outcome> client_session::take_turn(bool may_tell)
 task<bool> client_session::wait_for_primary(clock::time_point until)
 {
     bool is_found = false;
+    runtime::deadline pause{events_, event_pause};
     waits_for_view_ = true;
     while (!is_over() && !cancel_is_requested_ && !deadline_has_passed_) {
         const auto node = home_.view->primary;
@@ -444,13 +446,13 @@ task<bool> client_session::wait_for_primary(clock::time_point until)
                                 std::ranges::find(avoided_nodes_, node) != avoided_nodes_.end();
         is_found = node >= 0 && !is_avoided;
         if (is_found || home_.loop.now() >= until) break;
-        if (!pause_.is_armed()) home_.loop.arm(pause_, primary_retry_pause);
+        if (!pause.is_armed()) home_.loop.arm(pause, primary_retry_pause);
         note(co_await events_);
         flush_client();
         if (std::exchange(pause_has_passed_, false)) avoided_nodes_.clear();
     }
     waits_for_view_ = false;
-    pause_.disarm();
+    pause.disarm();
     pause_has_passed_ = false;
     co_return is_found;
 }
@@ -479,8 +481,8 @@ task<bool> client_session::run_own(server_link& link, std::string_view sql)
 task<bool> client_session::finish_own(server_link& link)
 {
     own_work_failed_ = false;
-    own_work_value_.clear();
-    own_error_.reset();
+    work_->own_value.clear();
+    work_->own_error.reset();
     is_own_work_ = true;
     bool goes_on = true;
     while (goes_on) {
@@ -525,8 +527,8 @@ task<bool> client_session::bring_settings(server_link& link)
 /// characteristics be changed, which PostgreSQL refuses after the first query (25001).
 bool client_session::must_fix_transaction() const
 {
-    if (status() != 'T' || transaction_is_fixed_ || !facts_) return false;
-    const auto& first = facts_->first();
+    if (status() != 'T' || transaction_is_fixed_ || !work_->facts) return false;
+    const auto& first = work_->facts->first();
     const bool changes_it =
         first.kind == routing::statement_kind::set_transaction ||
         first.kind == routing::statement_kind::begin ||
@@ -552,9 +554,9 @@ task<bool> client_session::learn_isolation(server_link& link)
     if (link.isolation != link_isolation::unknown) co_return true;
     if (link.in_shared_transaction) co_return true;
     if (!co_await run_own(link, "SHOW default_transaction_isolation")) co_return false;
-    link.isolation = own_work_value_ == "serializable"      ? link_isolation::serializable
-                     : own_work_value_ == "repeatable read" ? link_isolation::repeatable_read
-                                                            : link_isolation::read_committed;
+    link.isolation = work_->own_value == "serializable"      ? link_isolation::serializable
+                     : work_->own_value == "repeatable read" ? link_isolation::repeatable_read
+                                                             : link_isolation::read_committed;
     co_return true;
 }
 

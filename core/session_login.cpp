@@ -40,12 +40,9 @@ task<bool> client_session::log_in()
     protocol::startup_result asked;
     if (!co_await read_startup(asked)) co_return false;
 
-    user_ = asked.user;
-    database_ = asked.database;
-    for (const auto& [name, value] : asked.parameters) {
-        if (name == "application_name") application_name_ = startup_application_name_ = value;
-        note_parameter(name, value);
-    }
+    const auto packet = protocol::startup_packet(asked.user, asked.database, asked.parameters);
+    pool_ = home_.services.pool.find(packet, asked.user, asked.database);
+    for (const auto& [name, value] : asked.parameters) note_parameter(name, value);
     if (settings_->log_connections) {
         log(config::message_level::log, "new connection received",
             fmt::format("connecting host={} port={}", peer_host_, peer_port_));
@@ -56,9 +53,7 @@ task<bool> client_session::log_in()
                     .hint = "Connect to the server itself for replication."});
         co_return false;
     }
-    startup_packet_ = protocol::startup_packet(user_, database_, asked.parameters);
-    pool_ = home_.services.pool.find(startup_packet_, user_, database_);
-    mode_ = config::pool_mode_of(*settings_, user_, database_);
+    mode_ = config::pool_mode_of(*settings_, user(), database());
 
     key_ = home_.services.cancels.add({home_.loop.index(), id_});
     has_key_ = true;

@@ -99,8 +99,8 @@ task<opening> client_session::connect_link(server_link& link)
 task<opening> client_session::start_link(server_link& link, bool relays)
 {
     opening outcome;
-    write_link(link, std::as_bytes(std::span{startup_packet_}));
-    link_login login{link, user_, relays};
+    write_link(link, std::as_bytes(std::span{pool_->key}));
+    link_login login{link, user(), relays};
     for (;;) {
         if (is_over() || deadline_has_passed_) {
             outcome.what = opening::outcome::abandoned;

@@ -37,10 +37,10 @@ void client_session::keep_for_repair(const server_link& link, const unit& what,
     const auto limit = static_cast<std::size_t>(settings_->repair_bytes_max);
     if (bytes.size() > limit || !what.is_whole || !what.has_end) return;
     if (what.what != unit::kind::query) {
-        const auto count = std::ranges::count(items_, 'E', &unit_item::type);
+        const auto count = std::ranges::count(work_->items, 'E', &unit_item::type);
         if (what.what != unit::kind::extended || count != 1) return;
     }
-    repair_bytes_.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    work_->repair_bytes.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     repair_ = repair::possible;
     repair_tells_write_ = false;
 }
@@ -52,9 +52,9 @@ void client_session::pass(std::span<const std::byte> bytes)
     case repair::none:
     case repair::done: send_client(bytes); break;
     case repair::possible:
-        held_replies_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        work_->held_replies.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
         // A server that talks before it works (notices): it serves the unit.
-        if (held_replies_.size() > static_cast<std::size_t>(settings_->repair_bytes_max))
+        if (work_->held_replies.size() > static_cast<std::size_t>(settings_->repair_bytes_max))
             release_held();
         break;
     case repair::due: break;
@@ -65,9 +65,9 @@ void client_session::pass(std::span<const std::byte> bytes)
 void client_session::release_held()
 {
     repair_ = repair::none;
-    if (held_replies_.empty()) return;
-    send_client(std::as_bytes(std::span{held_replies_}));
-    clear(held_replies_);
+    if (work_->held_replies.empty()) return;
+    send_client(std::as_bytes(std::span{work_->held_replies}));
+    clear(work_->held_replies);
 }
 
 /// Errors that only say that this server is a standby. 25006: it would have written; 40001, outside
@@ -94,7 +94,7 @@ bool client_session::repair_after_loss(server_link& link)
 task<server_link*> client_session::run_repair(const unit& what)
 {
     repair_ = repair::done;
-    clear(held_replies_);
+    clear(work_->held_replies);
     log(config::message_level::debug1,
         "a read that a standby could not serve is run again on the primary");
     route way = resolve({routing::target::primary, routing::reason::remembered_write});
@@ -108,7 +108,7 @@ task<server_link*> client_session::run_repair(const unit& what)
     }
     begin_unit();
     unit_node_ = link->node();
-    const auto bytes = std::as_bytes(std::span{repair_bytes_});
+    const auto bytes = std::as_bytes(std::span{work_->repair_bytes});
     if (what.what == unit::kind::query) {
         send_query(*link, what, bytes);
     } else {
@@ -128,19 +128,19 @@ void client_session::forget_repair()
                                 static_cast<std::size_t>(settings_->repair_memory_size));
     }
     repair_ = repair::none;
-    clear(repair_bytes_);
-    clear(held_replies_);
+    clear(work_->repair_bytes);
+    clear(work_->held_replies);
 }
 
 std::string_view client_session::text_of_repaired() const
 {
     if (is_query_unit_) {
         const std::string_view body =
-            std::string_view{repair_bytes_}.substr(protocol::frame_header::size);
+            std::string_view{work_->repair_bytes}.substr(protocol::frame_header::size);
         return body.substr(0, body.find('\0'));
     }
-    const auto executed = std::ranges::find(items_, 'E', &unit_item::type);
-    if (executed == items_.end() || !executed->statement) return {};
+    const auto executed = std::ranges::find(work_->items, 'E', &unit_item::type);
+    if (executed == work_->items.end() || !executed->statement) return {};
     return executed->statement->text;
 }
 
@@ -150,9 +150,9 @@ std::uint64_t client_session::fingerprint(std::string_view sql) const
 {
     std::string key;
     if (!routing::make_literal_key(sql, key)) key = sql;
-    for (const auto* const part : {&database_, &user_}) {
+    for (const auto part : {database(), user()}) {
         key += '\0';
-        key += *part;
+        key += part;
     }
     for (const auto& each : settings_record_.namespace_statements()) {
         key += '\0';

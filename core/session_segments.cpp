@@ -25,43 +25,43 @@ using routing::target;
 
 // Portals -----------------------------------------------------------------------------------------
 
-client_session::portal* client_session::find_portal(std::string_view name)
+portal* client_session::find_portal(std::string_view name)
 {
-    if (name.empty()) return unnamed_portal_.is_open ? &unnamed_portal_ : nullptr;
-    const auto found = portals_.find(std::string{name});
-    return found == portals_.end() ? nullptr : &found->second;
+    if (name.empty()) return work_->unnamed_portal.is_open ? &work_->unnamed_portal : nullptr;
+    const auto found = work_->portals.find(std::string{name});
+    return found == work_->portals.end() ? nullptr : &found->second;
 }
 
 void client_session::open_portal(std::string_view name, prepared_ptr statement)
 {
-    auto& opened = name.empty() ? unnamed_portal_ : portals_[std::string{name}];
+    auto& opened = name.empty() ? work_->unnamed_portal : work_->portals[std::string{name}];
     opened.statement = std::move(statement);
     opened.node = portal_unplaced;
     opened.is_open = true;
-    unplaced_portals_.emplace_back(name);
+    work_->unplaced_portals.emplace_back(name);
 }
 
 void client_session::close_portal(std::string_view name)
 {
     if (name.empty()) {
-        unnamed_portal_ = {};
+        work_->unnamed_portal = {};
     } else {
-        portals_.erase(std::string{name});
+        work_->portals.erase(std::string{name});
     }
 }
 
 /// The end of a transaction closes all of them.
 void client_session::close_portals()
 {
-    unnamed_portal_ = {};
-    if (!portals_.empty()) portals_.clear();
+    work_->unnamed_portal = {};
+    if (!work_->portals.empty()) work_->portals.clear();
 }
 
 /// Portals of a server are gone with the link to it.
 void client_session::forget_portals(int node)
 {
-    if (unnamed_portal_.node == node) unnamed_portal_ = {};
-    std::erase_if(portals_, [node](const auto& each) { return each.second.node == node; });
+    if (work_->unnamed_portal.node == node) work_->unnamed_portal = {};
+    std::erase_if(work_->portals, [node](const auto& each) { return each.second.node == node; });
 }
 
 /// A transaction has ended on a server, and with AND CHAIN another has begun: no portal of before
@@ -71,18 +71,18 @@ void client_session::forget_portals_elsewhere(int node)
     const auto is_elsewhere = [node](const portal& each) {
         return each.node != node && each.node != portal_unplaced;
     };
-    if (is_elsewhere(unnamed_portal_)) unnamed_portal_ = {};
-    std::erase_if(portals_, [&](const auto& each) { return is_elsewhere(each.second); });
+    if (is_elsewhere(work_->unnamed_portal)) work_->unnamed_portal = {};
+    std::erase_if(work_->portals, [&](const auto& each) { return is_elsewhere(each.second); });
 }
 
 /// The segment that has opened portals goes to this node.
 void client_session::place_portals(int node)
 {
-    for (const auto& name : unplaced_portals_) {
+    for (const auto& name : work_->unplaced_portals) {
         auto* const opened = find_portal(name);
         if (opened && opened->node == portal_unplaced) opened->node = node;
     }
-    unplaced_portals_.clear();
+    work_->unplaced_portals.clear();
 }
 
 /// What names mean before a segment is read. Most often none of them is in use, and the copies cost
@@ -92,29 +92,30 @@ client_session::names_before client_session::names_now() const
     const auto copy_of = []<class Container>(const Container& names) {
         return names.empty() ? Container{} : names;
     };
-    return {.unnamed_portal = unnamed_portal_,
-            .portals = copy_of(portals_),
-            .closed_names = copy_of(closed_names_),
-            .new_statements = copy_of(new_statements_)};
+    return {.unnamed_portal = work_->unnamed_portal,
+            .portals = copy_of(work_->portals),
+            .closed_names = copy_of(work_->closed_names),
+            .new_statements = copy_of(work_->new_statements)};
 }
 
 /// The segment that was read will be read again, when more is known: what it would have changed is
 /// as before.
 void client_session::forget_segment(names_before&& before)
 {
-    unplaced_portals_.clear();
-    unnamed_portal_ = std::move(before.unnamed_portal);
-    portals_ = std::move(before.portals);
-    closed_names_ = std::move(before.closed_names);
-    new_statements_ = std::move(before.new_statements);
+    work_->unplaced_portals.clear();
+    work_->unnamed_portal = std::move(before.unnamed_portal);
+    work_->portals = std::move(before.portals);
+    work_->closed_names = std::move(before.closed_names);
+    work_->new_statements = std::move(before.new_statements);
 }
 
 bool client_session::has_portal_away() const
 {
     const int main = main_node();
     const auto is_away = [main](const portal& each) { return each.is_open && each.node != main; };
-    return is_away(unnamed_portal_) ||
-           std::ranges::any_of(portals_, [&](const auto& each) { return is_away(each.second); });
+    return is_away(work_->unnamed_portal) ||
+           std::ranges::any_of(work_->portals,
+                               [&](const auto& each) { return is_away(each.second); });
 }
 
 // Items -------------------------------------------------------------------------------------------
@@ -123,14 +124,14 @@ bool client_session::has_portal_away() const
 prepared_ptr client_session::statement_named(std::string_view name) const
 {
     const std::string key{significant_part(name)};
-    if (closed_names_.contains(key)) return nullptr;
-    const auto made = new_statements_.find(key);
-    return made != new_statements_.end() ? made->second : prepared_.find(key);
+    if (work_->closed_names.contains(key)) return nullptr;
+    const auto made = work_->new_statements.find(key);
+    return made != work_->new_statements.end() ? made->second : prepared_.find(key);
 }
 
 /// Decodes one message of an extended unit. A message that can't be decoded goes to the server as
 /// it is, which refuses it in its own words.
-client_session::unit_item client_session::read_item(protocol::frame_header header, std::size_t at)
+unit_item client_session::read_item(protocol::frame_header header, std::size_t at)
 {
     unit_item item{};
     item.type = header.type;
@@ -189,7 +190,7 @@ client_session::unit_item client_session::read_item(protocol::frame_header heade
 
 /// As much of a Parse or Bind that is too long to be kept as the names at its head tell. Such a
 /// statement can't be prepared again elsewhere: it is the primary's, and has no text.
-client_session::unit_item client_session::read_item_head(protocol::frame_header header)
+unit_item client_session::read_item_head(protocol::frame_header header)
 {
     unit_item item;
     item.type = header.type;
@@ -225,8 +226,8 @@ void client_session::apply_item(const unit_item& item)
     switch (item.type) {
     case 'P':
         if (!item.statement) break;
-        closed_names_.erase(item.statement->name);
-        new_statements_[item.statement->name] = item.statement;
+        work_->closed_names.erase(item.statement->name);
+        work_->new_statements[item.statement->name] = item.statement;
         break;
     case 'B':
         if (item.names_portal) open_portal(item.name, item.statement);
@@ -235,7 +236,7 @@ void client_session::apply_item(const unit_item& item)
         if (item.names_portal) {
             close_portal(item.name);
         } else {
-            closed_names_.emplace(item.name);
+            work_->closed_names.emplace(item.name);
         }
         break;
     default: break;
@@ -252,26 +253,26 @@ bool client_session::has_begun_on_main()
     return primary && primary->ledger.awaits_sync();
 }
 
-client_session::place client_session::place_of(const prepared_ptr& statement)
+place client_session::place_of(const prepared_ptr& statement)
 {
     if (!statement || !statement->facts) {
         return {.what = place::kind::main, .why = {target::primary, reason::unparsed}};
     }
-    if (statement == judged_) return judged_place_;
-    facts_ = statement->facts;
+    if (statement == work_->judged) return work_->judged_place;
+    work_->facts = statement->facts;
     // A Bind of what PREPARE has made runs the statement in it.
     const auto facts = statement->is_sql ? routing::content_of(statement->facts) : statement->facts;
     auto why = facts ? judge(facts, statement->text, true)
                      : routing::decision{target::primary, reason::prepared_unknown};
-    judged_ = statement;
-    judged_place_ = {.what =
-                         why.target == target::balanced ? place::kind::balanced : place::kind::main,
-                     .why = why};
-    return judged_place_;
+    work_->judged = statement;
+    work_->judged_place = {.what = why.target == target::balanced ? place::kind::balanced
+                                                                  : place::kind::main,
+                           .why = why};
+    return work_->judged_place;
 }
 
 /// Where one message of a unit has to be served.
-client_session::place client_session::place_of(const unit_item& item)
+place client_session::place_of(const unit_item& item)
 {
     const place main{.what = place::kind::main, .why = {target::primary, reason::statement_kind}};
     switch (item.type) {
@@ -320,18 +321,19 @@ bool client_session::narrow(place& segment, const place& wish)
     return wish.what == balanced;
 }
 
-/// Reads the messages of a segment into items_, and decides for all of them: it goes to one server,
-/// a standby only when every statement in it may. Cuts it where one server can't serve it all.
+/// Reads the messages of a segment into work_->items, and decides for all of them: it goes to one
+/// server, a standby only when every statement in it may. Cuts it where one server can't serve it
+/// all.
 client_session::route client_session::route_extended(unit& what)
 {
-    items_.clear();
-    needed_statements_.clear();
-    facts_ = nullptr;
-    judged_ = nullptr;
+    work_->items.clear();
+    work_->needed_statements.clear();
+    work_->facts = nullptr;
+    work_->judged = nullptr;
     const bool is_first = !is_in_unit_;
     if (is_first) {
-        new_statements_.clear();
-        closed_names_.clear();
+        work_->new_statements.clear();
+        work_->closed_names.clear();
     }
     auto before = names_now();
     place where;
@@ -353,7 +355,7 @@ client_session::route client_session::route_extended(unit& what)
         at += header.total();
         if (item.type != 'S' && item.type != 'C') has_work = true;
         apply_item(item);
-        items_.push_back(std::move(item));
+        work_->items.push_back(std::move(item));
     }
     // Outside a transaction a Sync or a Close of a statement asks nothing of a server.
     if (is_first && !has_work && what.has_end && (status() == 'I' || !primary_link())) {
@@ -457,7 +459,7 @@ std::uint64_t client_session::content_of(const prepared_statement& statement)
     for (const auto& sql : settings_record_.namespace_statements()) add(sql);
     add(pool_->key);
     // DDL makes a statement's answer another one: a plan of before would be refused (0A000).
-    add(std::to_string(*home_.services.generations.of(database_)));
+    add(std::to_string(*home_.services.generations.of(database())));
     return home_.statement_ids.content_of(std::move(key));
 }
 

@@ -85,16 +85,16 @@ void client_session::note_sent(server_link& link, const routing::query_facts_ptr
 
 void client_session::begin_unit()
 {
-    unit_parses_.clear();
-    unit_executes_.clear();
-    unit_closes_.clear();
-    unit_renamed_.clear();
-    unit_described_.clear();
+    work_->parses.clear();
+    work_->executes.clear();
+    work_->closes.clear();
+    work_->renamed.clear();
+    work_->described.clear();
     unit_failed_ = false;
     unit_pins_ = false;
     unit_ended_transaction_ = false;
     statement_index_ = 0;
-    effects_text_.clear();
+    work_->effects_text.clear();
     has_effects_ = false;
     is_routed_ = false;
     main_part_is_failed_ = false;
@@ -133,13 +133,13 @@ void client_session::send_query(server_link& link, const unit& what,
     is_query_unit_ = true;
     if (what.is_whole) {
         const std::string_view sql{reinterpret_cast<const char*>(bytes.data()) + 5, total - 6};
-        count_statements(link, *facts_);
-        note_sent(link, facts_);
-        has_effects_ = routing::has_session_effects(*facts_);
-        if (has_effects_) effects_text_ = sql;
+        count_statements(link, *work_->facts);
+        note_sent(link, work_->facts);
+        has_effects_ = routing::has_session_effects(*work_->facts);
+        if (has_effects_) work_->effects_text = sql;
         if (settings_->log_statement)
             log(config::message_level::log, fmt::format("statement: {}", sql));
-        if (!facts_->is_parsed) {
+        if (!work_->facts->is_parsed) {
             log(config::message_level::log,
                 fmt::format("Unable to parse the query: \"{}\" from client {}({})", sql, peer_host_,
                             peer_port_));
@@ -147,9 +147,9 @@ void client_session::send_query(server_link& link, const unit& what,
         log_node_statement(link, {}, sql);
     } else {
         // Too long to be looked at: a write, with effects that nobody knows.
-        facts_ = home_.unreadable_facts;
-        count_statements(link, *facts_);
-        note_sent(link, facts_);
+        work_->facts = home_.unreadable_facts;
+        count_statements(link, *work_->facts);
+        note_sent(link, work_->facts);
         tracker_.pin();
         pin("a text longer than analyze_bytes_max");
         log_node_statement(link, {}, "(statement longer than analyze_bytes_max)");
@@ -175,13 +175,13 @@ void client_session::prepare_query_within(server_link& link, std::span<const std
     if (is_whole) {
         analyze(body.substr(0, body.find('\0')));
     } else {
-        facts_ = home_.unreadable_facts;
+        work_->facts = home_.unreadable_facts;
     }
     if (link.ledger.is_skipping() || status() == 'E') return;
-    if (shows_foreign_statements(link, *facts_)) hide_foreign_statements_within(link);
-    needed_statements_.clear();
-    for (const auto& each : facts_->statements) need_statement(each);
-    for (const auto& each : std::exchange(needed_statements_, {})) {
+    if (shows_foreign_statements(link, *work_->facts)) hide_foreign_statements_within(link);
+    work_->needed_statements.clear();
+    for (const auto& each : work_->facts->statements) need_statement(each);
+    for (const auto& each : std::exchange(work_->needed_statements, {})) {
         if (lacks_statement(link, *each, each->name)) bring_within(link, *each);
     }
 }
@@ -194,9 +194,9 @@ void client_session::note_query_within(server_link& link, std::span<const std::b
         tracker_.pin();
         pin("a text longer than analyze_bytes_max");
     }
-    note_sent(link, facts_);
-    has_effects_ = is_whole && routing::has_session_effects(*facts_);
-    effects_text_ = has_effects_ ? body.substr(0, body.find('\0')) : std::string_view{};
+    note_sent(link, work_->facts);
+    has_effects_ = is_whole && routing::has_session_effects(*work_->facts);
+    work_->effects_text = has_effects_ ? body.substr(0, body.find('\0')) : std::string_view{};
     statement_index_ = 0;
     close_portal({});
     link.statements.erase(std::string{});  // as any Query does
@@ -209,9 +209,9 @@ void client_session::send_extended(server_link& link, std::span<const std::byte>
     std::size_t run = 0;
     forget_answered(link);
     // One call for all of it, though it isn't in one piece.
-    is_corked_ = std::ranges::any_of(items_, is_renamed);
+    is_corked_ = std::ranges::any_of(work_->items, is_renamed);
     if (must_show_earlier_reads(link)) take_snapshot_within(link);
-    for (const auto& item : items_) {
+    for (const auto& item : work_->items) {
         if (prepare_item(link, item, bytes.subspan(run, item.offset - run))) run = item.offset;
         expect_item(link, item);
         if (is_renamed(item)) {
@@ -304,7 +304,7 @@ bool client_session::must_show_earlier_reads(const server_link& link) const
         return each.get() != &link && each->ledger.awaits_sync();
     });
     if (!has_parts) return false;
-    return std::ranges::any_of(items_, [](const unit_item& item) {
+    return std::ranges::any_of(work_->items, [](const unit_item& item) {
         if (!item.statement || !item.statement->facts) return false;
         const auto kind = item.statement->facts->first().kind;
         return kind == statement_kind::begin || kind == statement_kind::set_transaction;
@@ -326,18 +326,18 @@ void client_session::take_snapshot_within(server_link& link)
 void client_session::forget_answered(const server_link& link)
 {
     constexpr std::size_t note_count_max = 1024;
-    if (unit_executes_.size() + unit_closes_.size() + unit_parses_.size() + unit_renamed_.size() +
-            unit_described_.size() <
+    if (work_->executes.size() + work_->closes.size() + work_->parses.size() +
+            work_->renamed.size() + work_->described.size() <
         note_count_max)
         return;
     const bool is_settled =
         std::ranges::all_of(links_, [](const auto& each) { return each->ledger.is_settled(); });
     if (!is_settled || !link.ledger.is_settled()) return;
-    unit_executes_.clear();
-    unit_closes_.clear();
-    unit_parses_.clear();
-    unit_renamed_.clear();
-    unit_described_.clear();
+    work_->executes.clear();
+    work_->closes.clear();
+    work_->parses.clear();
+    work_->renamed.clear();
+    work_->described.clear();
 }
 
 /// The client's Sync ends the unit on the links that have served other parts of it, too. What has
@@ -405,7 +405,7 @@ std::optional<std::string> client_session::stale_name(const server_link& link,
 void client_session::close_stale_names(server_link& link)
 {
     bool is_closed = false;
-    for (const auto& each : facts_->statements) {
+    for (const auto& each : work_->facts->statements) {
         const bool names_one = each.kind == statement_kind::prepare ||
                                each.kind == statement_kind::execute ||
                                each.kind == statement_kind::deallocate;
@@ -508,9 +508,9 @@ void client_session::bring_statement(server_link& link, const prepared_statement
     const auto detour = detour_for(statement);
     for (const auto& each : detour.there) run_within(link, each, brought_tag);
     out.parse(name, statement.text, statement.parameter_types);
-    unit_parses_.push_back(std::make_shared<prepared_statement>(statement));
+    work_->parses.push_back(std::make_shared<prepared_statement>(statement));
     link.ledger.expect(protocol::expected_kind::parse,
-                       static_cast<std::uint32_t>(unit_parses_.size() - 1), true);
+                       static_cast<std::uint32_t>(work_->parses.size() - 1), true);
     for (const auto& each : detour.back) run_within(link, each, brought_tag);
     write_link(link, out.bytes());
     out.clear();
@@ -536,22 +536,23 @@ void client_session::expect_item(server_link& link, const unit_item& item)
                                                                 item.statement->content};
             log_node_statement(link, prefix_of('P'), item.statement->text);
         }
-        unit_parses_.push_back(item.statement);
+        work_->parses.push_back(item.statement);
         link.ledger.expect(expected_kind::parse,
-                           static_cast<std::uint32_t>(unit_parses_.size() - 1));
+                           static_cast<std::uint32_t>(work_->parses.size() - 1));
         break;
     case 'B':
         if (item.statement) log_node_statement(link, prefix_of('B'), item.statement->text);
-        if (is_renamed(item)) unit_renamed_.push_back(item.statement);
+        if (is_renamed(item)) work_->renamed.push_back(item.statement);
         link.ledger.expect(expected_kind::bind,
-                           is_renamed(item) ? static_cast<std::uint32_t>(unit_renamed_.size()) : 0);
+                           is_renamed(item) ? static_cast<std::uint32_t>(work_->renamed.size())
+                                            : 0);
         break;
     case 'D':
         log_node_statement(link, {}, "D message");
-        unit_described_.push_back(item.statement);
+        work_->described.push_back(item.statement);
         link.ledger.expect(item.names_portal ? expected_kind::describe_portal
                                              : expected_kind::describe_statement,
-                           static_cast<std::uint32_t>(unit_described_.size()));
+                           static_cast<std::uint32_t>(work_->described.size()));
         break;
     case 'E':
         if (item.statement && item.statement->facts) {
@@ -565,17 +566,17 @@ void client_session::expect_item(server_link& link, const unit_item& item)
             tracker_.sent_unknown();
             touches_data_ = true;
         }
-        unit_executes_.push_back(item.statement);
+        work_->executes.push_back(item.statement);
         link.ledger.expect(expected_kind::execute,
-                           static_cast<std::uint32_t>(unit_executes_.size() - 1));
+                           static_cast<std::uint32_t>(work_->executes.size() - 1));
         break;
     case 'C':
         log_node_statement(link, {}, "C message");
-        unit_closes_.push_back(item.names_portal ? nullptr : item.statement);
+        work_->closes.push_back(item.names_portal ? nullptr : item.statement);
         if (!item.names_portal)
             link.note_close_sent(item.statement ? item.statement->name : item.unknown_name);
         link.ledger.expect(expected_kind::close,
-                           static_cast<std::uint32_t>(unit_closes_.size() - 1));
+                           static_cast<std::uint32_t>(work_->closes.size() - 1));
         break;
     case 'S':
         if (links_.size() > 1) end_unit_elsewhere(&link);
@@ -604,13 +605,13 @@ void client_session::answer_locally(const unit& what, const census* everybody)
             out.error_response({.sqlstate = "25P02",
                                 .message = "current transaction is aborted, commands ignored until "
                                            "end of transaction block"});
-        } else if (facts_->first().kind == statement_kind::explain_route) {
+        } else if (work_->facts->first().kind == statement_kind::explain_route) {
             out.row_description({"QUERY PLAN"});
             for (auto& line : explain_route()) out.data_row(std::span<const std::string>{&line, 1});
             out.command_complete("EXPLAIN");
-        } else if (facts_->first().kind == statement_kind::deallocate) {
-            prepared_.remove(facts_->first().name);
-            close_everywhere(facts_->first().name);
+        } else if (work_->facts->first().kind == statement_kind::deallocate) {
+            prepared_.remove(work_->facts->first().name);
+            close_everywhere(work_->facts->first().name);
             out.command_complete("DEALLOCATE");
         } else {
             // The session's load balance node, as Pgpool-II has chosen it when the session began.
@@ -619,7 +620,7 @@ void client_session::answer_locally(const unit& what, const census* everybody)
             if (const auto refused = answer_command(out, everybody)) out.error_response(*refused);
         }
     } else {
-        for (const auto& item : items_) {
+        for (const auto& item : work_->items) {
             if (item.type != 'C') continue;
             if (!item.names_portal && item.statement) {
                 prepared_.remove(item.statement->name);
@@ -638,7 +639,7 @@ void client_session::answer_locally(const unit& what, const census* everybody)
 std::optional<protocol::pg_error> client_session::answer_command(protocol::message_buffer& out,
                                                                  const census* everybody)
 {
-    const auto& statement = facts_->first();
+    const auto& statement = work_->facts->first();
     const bool is_change = statement.kind == statement_kind::pgpool_set ||
                            statement.kind == statement_kind::pgpool_reset;
     if (is_change && !own_settings_) own_settings_ = std::make_unique<own_settings>();

@@ -45,7 +45,9 @@ task<> client_session::serve()
             }
             share_links();
             begin_idle();
+            if (status() == 'I' && work_->is_done()) home_.return_work(std::move(work_));
             const auto events = co_await events_;
+            if (!work_) work_ = home_.take_work();
             note(events);
             note_idle(events);
             flush_client();
@@ -57,132 +59,140 @@ task<> client_session::serve()
             co_return;
         }
         if (what.what == unit::kind::broken) co_return;
-        // A request that came too late for the last unit is not for this one.
-        cancel_is_requested_ = false;
-        take_settings();  // a reload takes effect between statements
+        if (!co_await serve_unit(what)) co_return;
+    }
+}
 
-        has_waited_ = has_drawn_ = false;
-        take_causal_ticket();
-        auto way = route_unit(what);
-        if (must_wait(way)) {
-            way = co_await wait_to_route(what);
-            if (cancel_is_requested_ && !is_over()) {
-                tell_not_served({});
-                skip_unit(what);
-                continue;
-            }
-        }
-        if (is_over()) {
-            if (is_ending_) send_fatal(shutting_down);
-            co_return;
-        }
-        if (settings_->log_client_messages) log_client_messages(input_.bytes().first(what.bytes));
-        if (way.why.target == routing::target::local) {
-            if (!needs_census(what)) {
-                answer_locally(what);
-                continue;
-            }
-            co_await answer_after_census(what);
-            if (!is_over()) continue;
-            if (is_ending_) send_fatal(shutting_down);
-            co_return;
-        }
-        if (!has_state_at(way.node)) co_return;
-        reason_ = way.why.reason;
-        if (!has_turn_ && shares_links()) (void)take_idle_lease();
-        auto* link = way.node >= 0 ? ready_link(way.node) : nullptr;
-        if (!link) {
-            link = co_await prepare(way);
-            if (is_over()) {
-                if (is_ending_) send_fatal(shutting_down);
-                co_return;
-            }
-            // A cancel request that came meanwhile has nothing on the server to cancel, and would
-            // overtake what is sent now.
-            if (link && cancel_is_requested_ && status() == 'I') {
-                tell_not_served({});
-                link = nullptr;
-            }
-            if (!link) {
-                skip_unit(what);
-                continue;
-            }
-        }
-        // A client that reads a result by what it was told of it before.
-        if (shares_links() && what.what == unit::kind::extended && status() != 'E' &&
-            unsure_shape(*link)) {
-            const bool is_as_told = co_await bring_described(*link);
-            if (is_over()) {
-                if (is_ending_) send_fatal(shutting_down);
-                co_return;
-            }
-            if (!is_as_told) {
-                skip_unit(what);
-                continue;
-            }
-        }
-        send_unit(*link, what);
-        bool is_lost = false;
-        for (;;) {
-            is_lost = !pump(*link);
-            const bool is_answered = link->ledger.is_idle() && !is_open_ended_;
-            if (is_lost || is_over() || is_answered) {
-                if (is_lost && repair_after_loss(*link)) is_lost = false;
-                if (repair_ != repair::due || is_over()) break;
-                auto* const other = co_await run_repair(what);
-                if (!other) break;
-                link = other;
-                continue;
-            }
-            if (is_routed_ && may_take_segment(*link)) {
-                auto* const next = co_await serve_segment(*link);
-                if (!next) break;  // the client has been told
-                if (next != link || segment_is_done_) {
-                    link = next;
-                    continue;
-                }
-                if (is_over()) break;
-            }
-            if (is_unit_waiting(*link)) begin_idle();
-            if (!cancel_is_requested_) {
-                const auto events = co_await events_;
-                note(events);
-                note_idle(events);
-                if (has_idled_too_long()) co_return;
-            }
-            if (cancel_is_requested_) {
-                cancel_is_requested_ = false;
-                send_cancel(*link);
-            }
-        }
-        end_idle();
-        is_in_unit_ = false;
-        if (refuses_transaction()) co_return;
-        forget_repair();
-        if (is_over()) {
-            if (is_ending_ && !client_is_gone_ && !is_message_under_way()) {
-                send_fatal(shutting_down);
-            }
-            co_return;
-        }
-        if (has_said_goodbye_) co_return;
-        if (is_lost && !lose_link(*link)) co_return;
-        if (ready_is_held_) {
-            ready_is_held_ = false;
-            const bool is_failed = co_await fail_transaction();
-            if (is_over()) co_return;
-            if (!is_failed) co_return;  // the primary's part can't be told: when in doubt, close
-            const auto* const primary = primary_link();
-            if (!primary) co_return;
-            if (status() == 'I') transaction_node_ = primary->node();
-            tracker_.ready(primary->status);
-            if (status() == 'I') close_portals();
-            if (!discards_until_sync_) {
-                home_.replies.ready_for_query(status());
-                send_replies();
-            }
+/// Serves one unit to its ReadyForQuery. False: the session is over. A coroutine of its own, so
+/// that a client who waits costs no memory for what a unit needs.
+task<bool> client_session::serve_unit(unit what)
+{
+    // A request that came too late for the last unit is not for this one.
+    cancel_is_requested_ = false;
+    take_settings();  // a reload takes effect between statements
+
+    has_waited_ = has_drawn_ = false;
+    take_causal_ticket();
+    auto way = route_unit(what);
+    if (must_wait(way)) {
+        way = co_await wait_to_route(what);
+        if (cancel_is_requested_ && !is_over()) {
+            tell_not_served({});
+            skip_unit(what);
+            co_return true;
         }
     }
+    if (is_over()) {
+        if (is_ending_) send_fatal(shutting_down);
+        co_return false;
+    }
+    if (settings_->log_client_messages) log_client_messages(input_.bytes().first(what.bytes));
+    if (way.why.target == routing::target::local) {
+        if (!needs_census(what)) {
+            answer_locally(what);
+            co_return true;
+        }
+        co_await answer_after_census(what);
+        if (!is_over()) co_return true;
+        if (is_ending_) send_fatal(shutting_down);
+        co_return false;
+    }
+    if (!has_state_at(way.node)) co_return false;
+    reason_ = way.why.reason;
+    if (!has_turn_ && shares_links()) (void)take_idle_lease();
+    auto* link = way.node >= 0 ? ready_link(way.node) : nullptr;
+    if (!link) {
+        link = co_await prepare(way);
+        if (is_over()) {
+            if (is_ending_) send_fatal(shutting_down);
+            co_return false;
+        }
+        // A cancel request that came meanwhile has nothing on the server to cancel, and would
+        // overtake what is sent now.
+        if (link && cancel_is_requested_ && status() == 'I') {
+            tell_not_served({});
+            link = nullptr;
+        }
+        if (!link) {
+            skip_unit(what);
+            co_return true;
+        }
+    }
+    // A client that reads a result by what it was told of it before.
+    if (shares_links() && what.what == unit::kind::extended && status() != 'E' &&
+        unsure_shape(*link)) {
+        const bool is_as_told = co_await bring_described(*link);
+        if (is_over()) {
+            if (is_ending_) send_fatal(shutting_down);
+            co_return false;
+        }
+        if (!is_as_told) {
+            skip_unit(what);
+            co_return true;
+        }
+    }
+    send_unit(*link, what);
+    bool is_lost = false;
+    for (;;) {
+        is_lost = !pump(*link);
+        const bool is_answered = link->ledger.is_idle() && !is_open_ended_;
+        if (is_lost || is_over() || is_answered) {
+            if (is_lost && repair_after_loss(*link)) is_lost = false;
+            if (repair_ != repair::due || is_over()) break;
+            auto* const other = co_await run_repair(what);
+            if (!other) break;
+            link = other;
+            continue;
+        }
+        if (is_routed_ && may_take_segment(*link)) {
+            auto* const next = co_await serve_segment(*link);
+            if (!next) break;  // the client has been told
+            if (next != link || segment_is_done_) {
+                link = next;
+                continue;
+            }
+            if (is_over()) break;
+        }
+        if (is_unit_waiting(*link)) begin_idle();
+        if (!cancel_is_requested_) {
+            const auto events = co_await events_;
+            note(events);
+            note_idle(events);
+            if (has_idled_too_long()) co_return false;
+        }
+        if (cancel_is_requested_) {
+            cancel_is_requested_ = false;
+            send_cancel(*link);
+        }
+    }
+    end_idle();
+    is_in_unit_ = false;
+    if (refuses_transaction()) co_return false;
+    forget_repair();
+    if (is_over()) {
+        if (is_ending_ && !client_is_gone_ && !is_message_under_way()) {
+            send_fatal(shutting_down);
+        }
+        co_return false;
+    }
+    if (has_said_goodbye_) co_return false;
+    if (is_lost && !lose_link(*link)) co_return false;
+    if (ready_is_held_) {
+        ready_is_held_ = false;
+        const bool is_failed = co_await fail_transaction();
+        if (is_over()) co_return false;
+        if (!is_failed) co_return false;  // the primary's part can't be told: when in doubt, close
+        const auto* const primary = primary_link();
+        if (!primary) co_return false;
+        if (status() == 'I') transaction_node_ = primary->node();
+        tracker_.ready(primary->status);
+        if (status() == 'I') close_portals();
+        if (!discards_until_sync_) {
+            home_.replies.ready_for_query(status());
+            send_replies();
+        }
+    }
+    co_return true;
 }
 
 /// More of a unit may be sent to its link: what it owes, and what waits to be sent, is bounded.
@@ -304,7 +314,7 @@ void client_session::abandon_unit()
 void client_session::take_settings()
 {
     if (!own_settings_) {
-        settings_ = home_.settings;
+        if (settings_ != home_.settings) settings_ = home_.settings;
         return;
     }
     own_settings_->refresh(home_.settings);
@@ -356,7 +366,7 @@ client_session::route client_session::route_unit(unit& what)
 {
     if (what.what != unit::kind::query) return route_extended(what);
     if (!what.is_whole) {
-        facts_ = home_.unreadable_facts;
+        work_->facts = home_.unreadable_facts;
         return resolve({routing::target::primary, routing::reason::unparsed});
     }
     // Up to the first zero byte, as the server reads it.
@@ -390,18 +400,19 @@ bool client_session::on_idle_events()
             return false;  // in the middle of a message nothing else can be said
         }
         if (is_main && (status() != 'I' || has_server_state_ || pin_ || is_exclusive_)) {
-            if (lost_error_.message.empty()) {
-                lost_error_ = {.sqlstate = "08006",
-                               .message =
-                                   fmt::format("connection to server {} was lost", link.node())};
+            if (!client_is_gone_) {
+                send_fatal(lost_error_ ? *lost_error_
+                                       : protocol::pg_error{
+                                             .sqlstate = "08006",
+                                             .message = fmt::format(
+                                                 "connection to server {} was lost", link.node())});
             }
-            if (!client_is_gone_) send_fatal(lost_error_);
             link.is_spoiled = true;
             return false;
         }
         // Nothing was under way: the next statement gets a new one.
-        if (lost_error_.message.empty()) home_.services.report_trouble(link.node());
-        lost_error_ = {};
+        if (!lost_error_) home_.services.report_trouble(link.node());
+        lost_error_ = nullptr;
         drop_link(link);
     }
     return true;
@@ -418,7 +429,8 @@ bool client_session::lose_link(server_link& link)
     const bool is_cut = link.skip_bytes > 0 && link.skip_is_forwarded;
     const bool was_joined = link.in_shared_transaction && !is_main;
     const int node = link.node();
-    auto told = std::exchange(lost_error_, {});
+    auto told = lost_error_ ? std::move(*lost_error_) : protocol::pg_error{};
+    lost_error_ = nullptr;
     if (told.message.empty()) home_.services.report_trouble(node);
     // With a transaction lost under it, a client that goes on regardless would run its rest outside
     // of one.

@@ -37,8 +37,7 @@ void session_settings::completed(const routing::statement_facts& facts, std::str
 {
     switch (facts.kind) {
     case statement_kind::savepoint:
-        uncommitted_.push_back({setting_change::none, facts.name, {}});
-        if (uncommitted_.size() > entry_count_max) is_certain_ = false;
+        note_uncommitted({setting_change::none, facts.name, {}});
         return;
     case statement_kind::release_savepoint: leave_savepoint(facts.name, true); return;
     case statement_kind::rollback_to_savepoint: leave_savepoint(facts.name, false); return;
@@ -56,34 +55,53 @@ void session_settings::completed(const routing::statement_facts& facts, std::str
     change made{facts.change, facts.name, std::string{text}};
     if (in_transaction && facts.change != setting_change::discard_all) {
         text_settings_are_known_ = false;
-        uncommitted_.push_back(std::move(made));
-        if (uncommitted_.size() > entry_count_max) is_certain_ = false;
+        note_uncommitted(std::move(made));
         return;
     }
     apply(made);
 }
 
+const session_settings::record& session_settings::kept() const
+{
+    static const record nothing;
+    return record_ ? *record_ : nothing;
+}
+
+session_settings::record& session_settings::changeable()
+{
+    if (!record_) record_ = std::make_unique<record>();
+    return *record_;
+}
+
+void session_settings::note_uncommitted(change&& made)
+{
+    auto& changes = changeable().uncommitted;
+    changes.push_back(std::move(made));
+    if (changes.size() > entry_count_max) is_certain_ = false;
+}
+
 bool session_settings::has_uncommitted() const
 {
     return std::ranges::any_of(
-        uncommitted_, [](const change& each) { return each.kind != setting_change::none; });
+        kept().uncommitted, [](const change& each) { return each.kind != setting_change::none; });
 }
 
 std::size_t session_settings::transaction_change_count() const
 {
-    return uncommitted_.size();
+    return kept().uncommitted.size();
 }
 
 std::vector<std::string> session_settings::transaction_statements(std::size_t from) const
 {
     std::vector<std::string> statements;
-    for (auto at = from; at < uncommitted_.size(); ++at) statements.push_back(uncommitted_[at].sql);
+    const auto& changes = kept().uncommitted;
+    for (auto at = from; at < changes.size(); ++at) statements.push_back(changes[at].sql);
     return statements;
 }
 
 void session_settings::committed()
 {
-    for (const auto& each : uncommitted_) {
+    for (const auto& each : kept().uncommitted) {
         if (each.kind != setting_change::set_local) apply(each);
     }
     end_transaction();
@@ -96,8 +114,10 @@ void session_settings::rolled_back()
 
 void session_settings::end_transaction()
 {
-    if (!uncommitted_.empty()) text_settings_are_known_ = false;
-    uncommitted_.clear();
+    if (!kept().uncommitted.empty()) {
+        text_settings_are_known_ = false;
+        record_->uncommitted.clear();
+    }
     namespace_is_local_ = false;
 }
 
@@ -105,25 +125,25 @@ void session_settings::end_transaction()
 /// does the reverse.
 void session_settings::leave_savepoint(const std::string& name, bool keeps_changes)
 {
-    auto at = uncommitted_.size();
-    while (at > 0 && !(uncommitted_[at - 1].kind == setting_change::none &&
-                       uncommitted_[at - 1].name == name))
+    auto& changes = changeable().uncommitted;
+    auto at = changes.size();
+    while (at > 0 &&
+           !(changes[at - 1].kind == setting_change::none && changes[at - 1].name == name))
         --at;
     if (at == 0) {
         // A savepoint that nobody saw being set (more of them than are kept).
-        if (!uncommitted_.empty()) is_certain_ = false;
+        if (!changes.empty()) is_certain_ = false;
         return;
     }
-    const auto mark = uncommitted_.begin() + static_cast<std::ptrdiff_t>(at - 1);
+    const auto mark = changes.begin() + static_cast<std::ptrdiff_t>(at - 1);
     text_settings_are_known_ = false;
     if (!keeps_changes) {
-        uncommitted_.erase(mark + 1, uncommitted_.end());
+        changes.erase(mark + 1, changes.end());
         return;
     }
-    const auto kept = std::remove_if(mark, uncommitted_.end(), [](const change& each) {
-        return each.kind == setting_change::none;
-    });
-    uncommitted_.erase(kept, uncommitted_.end());
+    const auto left = std::remove_if(
+        mark, changes.end(), [](const change& each) { return each.kind == setting_change::none; });
+    changes.erase(left, changes.end());
 }
 
 void session_settings::apply(const change& what)
@@ -132,30 +152,31 @@ void session_settings::apply(const change& what)
     const bool names_one = what.kind == setting_change::set || what.kind == setting_change::reset;
     if (!names_one || is_of_namespace(what.name)) namespace_.reset();
     if (!names_one || is_of_texts(what.name)) text_settings_are_known_ = false;
+    auto& entries = changeable().entries;
     switch (what.kind) {
     case setting_change::none:
     case setting_change::set_local: return;
     case setting_change::discard_all:
-        entries_.clear();
+        entries.clear();
         discarded_at_ = version_;
         is_certain_ = true;
         return;
     case setting_change::reset_all: {
         // RESET ALL leaves the role and the session user alone.
-        std::erase_if(entries_, [](const auto& each) {
+        std::erase_if(entries, [](const auto& each) {
             return each.first != "role" && each.first != "session_authorization";
         });
-        entries_["reset all"] = {version_, what.sql, true};
+        entries["reset all"] = {version_, what.sql, true};
         return;
     }
     case setting_change::set:
     case setting_change::reset:
         // SET SESSION AUTHORIZATION also resets the role.
-        if (what.name == "session_authorization") entries_.erase("role");
+        if (what.name == "session_authorization") entries.erase("role");
         // Each SET SESSION CHARACTERISTICS names some of them only: all are kept.
-        entries_[what.name == "session characteristics" ? what.sql : what.name] = {
+        entries[what.name == "session characteristics" ? what.sql : what.name] = {
             version_, what.sql, what.kind == setting_change::reset};
-        if (entries_.size() > entry_count_max) is_certain_ = false;
+        if (entries.size() > entry_count_max) is_certain_ = false;
         return;
     }
 }
@@ -163,7 +184,7 @@ void session_settings::apply(const change& what)
 std::vector<std::string> session_settings::statements_after(std::uint64_t version) const
 {
     std::vector<const entry*> missing;
-    for (const auto& [name, each] : entries_) {
+    for (const auto& [name, each] : kept().entries) {
         if (each.version > version) missing.push_back(&each);
     }
     std::ranges::sort(missing, {}, [](const entry* each) { return each->version; });
@@ -178,7 +199,7 @@ std::vector<std::string> session_settings::namespace_statements() const
     // RESET needs no statement: a fresh link is as it leaves things, and what came before it is
     // forgotten here.
     std::vector<const entry*> deciding;
-    for (const auto& [name, each] : entries_) {
+    for (const auto& [name, each] : kept().entries) {
         if (is_of_namespace(name) && !each.is_reset) deciding.push_back(&each);
     }
     std::ranges::sort(deciding, {}, [](const entry* each) { return each->version; });
@@ -193,7 +214,7 @@ const session_settings::link_settings_ptr& session_settings::link_settings()
     link_settings_version_ = version_;
     link_settings_.reset();
     std::vector<std::pair<std::uint64_t, setting>> found;
-    for (const auto& [name, each] : entries_) {
+    for (const auto& [name, each] : kept().entries) {
         if (!each.is_reset) found.push_back({each.version, {name, each.sql}});
     }
     if (found.empty()) return link_settings_;
@@ -234,9 +255,9 @@ std::vector<std::string> session_settings::statements_between(const link_setting
 std::string session_settings::search_path_now() const
 {
     std::string sql;
-    const auto found = entries_.find("search_path");
-    if (found != entries_.end() && !found->second.is_reset) sql = found->second.sql;
-    for (const auto& each : uncommitted_) {
+    const auto found = kept().entries.find("search_path");
+    if (found != kept().entries.end() && !found->second.is_reset) sql = found->second.sql;
+    for (const auto& each : kept().uncommitted) {
         if (each.kind == setting_change::reset_all) sql.clear();
         if (each.name == "search_path") sql = each.kind == setting_change::reset ? "" : each.sql;
     }
@@ -247,10 +268,10 @@ const session_settings::text_settings_ptr& session_settings::text_settings_now()
 {
     if (std::exchange(text_settings_are_known_, true)) return text_settings_;
     text_settings found;
-    for (const auto& [name, each] : entries_) {
+    for (const auto& [name, each] : kept().entries) {
         if (is_of_texts(name) && !each.is_reset) found.emplace(name, each.sql);
     }
-    for (const auto& each : uncommitted_) {
+    for (const auto& each : kept().uncommitted) {
         if (each.kind == setting_change::reset_all) found.clear();
         if (!is_of_texts(each.name)) continue;
         if (each.kind == setting_change::reset)
@@ -283,7 +304,7 @@ std::vector<std::string> session_settings::statements_between(const text_setting
 bool session_settings::has_certain_namespace() const
 {
     if (!is_certain_ || namespace_is_local_) return false;
-    return std::ranges::none_of(uncommitted_, [](const change& each) {
+    return std::ranges::none_of(kept().uncommitted, [](const change& each) {
         return each.kind == setting_change::reset_all ||
                (each.kind != setting_change::none && is_of_namespace(each.name));
     });

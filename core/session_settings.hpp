@@ -95,6 +95,13 @@ private:
         std::string name;
         std::string sql;
     };
+    struct record {
+        std::map<std::string, entry> entries;  // by setting
+        std::vector<change> uncommitted;  // in order; a change of kind `none` marks a savepoint
+    };
+    const record& kept() const;
+    record& changeable();
+    void note_uncommitted(change&& made);
     void apply(const change& what);
     void end_transaction();
     void leave_savepoint(const std::string& name, bool keeps_changes);
@@ -102,17 +109,16 @@ private:
     static constexpr std::size_t entry_count_max = 500;
     static constexpr std::size_t text_bytes_max = 8192;
 
-    std::map<std::string, entry> entries_;  // by setting
-    std::vector<change> uncommitted_;       // in order; a change of kind `none` marks a savepoint
+    std::unique_ptr<record> record_;  // null: nothing was ever set
     std::uint64_t version_ = 0;
     std::uint64_t discarded_at_ =
         0;  // the version of the last DISCARD ALL: links before it need one too
-    bool is_certain_ = true;
-    bool namespace_is_local_ = false;  // SET LOCAL in this transaction
+    std::uint64_t link_settings_version_ = 0;
     routing::catalog_namespace_ptr namespace_;
     link_settings_ptr link_settings_;
-    std::uint64_t link_settings_version_ = 0;
     text_settings_ptr text_settings_;
+    bool is_certain_ = true;
+    bool namespace_is_local_ = false;  // SET LOCAL in this transaction
     bool text_settings_are_known_ = true;
 };
 

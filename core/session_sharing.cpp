@@ -66,9 +66,9 @@ void client_session::pin(const char* why, pin_end until)
     if (pin_) return;
     pin_ = why;
     home_.services.pins.add({home_.loop.index(), id_},
-                            {.user = user_,
-                             .database = database_,
-                             .application_name = application_name_,
+                            {.user = std::string{user()},
+                             .database = std::string{database()},
+                             .application_name = std::string{application_name()},
                              .client = fmt::format("{}({})", peer_host_, peer_port_),
                              .why = why,
                              .since = std::chrono::system_clock::now()});
@@ -146,8 +146,8 @@ bool client_session::uses_sequences(const routing::query_facts& facts) const
 /// not after this one has written there, when they may tell of its own INSERT.
 bool client_session::uses_foreign_sequences(const server_link& link) const
 {
-    if (!shares_links() || link.sequences_of == id_ || !facts_) return false;
-    return uses_sequences(*facts_);
+    if (!shares_links() || link.sequences_of == id_ || !work_->facts) return false;
+    return uses_sequences(*work_->facts);
 }
 
 bool client_session::uses_foreign_sequences(const server_link& link, const unit_item& item) const
@@ -169,8 +169,8 @@ bool client_session::shows_foreign_statements(const server_link& link,
         if (name.empty()) return false;  // of the unnamed one SQL knows nothing
         const auto known = prepared_.find(name);
         if (known && known->id == there.id) return false;
-        const auto made = new_statements_.find(name);
-        return made == new_statements_.end() || made->second->id != there.id;
+        const auto made = work_->new_statements.find(name);
+        return made == work_->new_statements.end() || made->second->id != there.id;
     };
     const auto means_foreign = [&](const std::string& name) {
         const auto there = link.statements.find(name);
@@ -217,7 +217,7 @@ bool client_session::may_share() const
     return shares_links() && has_turn_ && !links_.empty() && status() == 'I' && !is_in_unit_ &&
            !has_server_state_ && !pin_ && !tracker_.is_pinned() && !discards_until_sync_ &&
            settings_record_.is_certain() && !settings_record_.has_uncommitted() &&
-           settings_->connection_cache && !is_template_database(database_);
+           settings_->connection_cache && !is_template_database(database());
 }
 
 bool client_session::may_share(const server_link& link) const
@@ -248,11 +248,12 @@ void client_session::share_links()
     constexpr std::size_t statement_count_max = 500;
     if (!may_share()) return;
     for (auto& link : links_) {
-        if (may_share(*link) && link->statements.size() > statement_count_max) {
+        if (!may_share(*link)) return;
+        if (link->statements.size() > statement_count_max) {
             send_own_query(*link, "DEALLOCATE ALL");
             link->statements.clear();
+            return;  // its answer comes, and this is tried again
         }
-        if (!may_share(*link)) return;  // its answer comes, and this is tried again
     }
     for (auto& link : links_) {
         link->names_to_close.clear();

@@ -4,6 +4,7 @@
 #include "core/client_session.hpp"
 
 #include "protocol/message.hpp"
+#include "protocol/server_messages.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -81,7 +82,7 @@ void client_session::need_statement(const routing::statement_facts& facts)
     if (!names_one(facts.kind) && facts.executed.empty()) return;
     const auto add = [this](const std::string& name) {
         if (auto made = prepared_.find(name); made && !made->is_cut)
-            needed_statements_.push_back(std::move(made));
+            work_->needed_statements.push_back(std::move(made));
     };
     if (names_one(facts.kind)) add(facts.name);
     for (const auto& name : facts.executed) add(name);
@@ -100,7 +101,7 @@ bool client_session::lacks_statement(server_link& link, const prepared_statement
 
 bool client_session::lacks_statements(server_link& link) const
 {
-    return std::ranges::any_of(needed_statements_, [&link](const prepared_ptr& each) {
+    return std::ranges::any_of(work_->needed_statements, [&link](const prepared_ptr& each) {
         return lacks_statement(link, *each, each->name);
     });
 }
@@ -120,13 +121,13 @@ bool client_session::names_statements(const unit_item& item)
 void client_session::bring_named(server_link& link, const unit_item& item)
 {
     if (!names_statements(item)) return;
-    needed_statements_.clear();
+    work_->needed_statements.clear();
     if (item.statement->is_sql) {
-        needed_statements_.push_back(item.statement);
+        work_->needed_statements.push_back(item.statement);
     } else {
         need_statement(item.statement->facts->first());
     }
-    for (const auto& each : std::exchange(needed_statements_, {})) {
+    for (const auto& each : std::exchange(work_->needed_statements, {})) {
         if (lacks_statement(link, *each, each->name)) bring_within(link, *each);
     }
 }
@@ -179,7 +180,7 @@ client_session::settings_detour client_session::detour_for(const prepared_statem
 /// is not told: the EXECUTE then fails in the server's own words.
 task<> client_session::bring_statements(server_link& link)
 {
-    for (const auto& each : needed_statements_) {
+    for (const auto& each : work_->needed_statements) {
         if (!lacks_statement(link, *each, each->name)) continue;
         close_on_link(link, each->name);
         const auto detour = detour_for(*each);
@@ -205,7 +206,7 @@ task<> client_session::bring_statements(server_link& link)
 /// Whether the client asks, in the unit that holds this Bind, for what it will get.
 bool client_session::is_described_in_unit(const unit_item& bind) const
 {
-    return std::ranges::any_of(items_, [&bind](const unit_item& item) {
+    return std::ranges::any_of(work_->items, [&bind](const unit_item& item) {
         return item.type == 'D' && item.statement == bind.statement;
     });
 }
@@ -214,7 +215,7 @@ bool client_session::is_described_in_unit(const unit_item& bind) const
 /// the link's record tells; null: there is none.
 const prepared_statement* client_session::other_shape(const server_link& link) const
 {
-    for (const auto& item : items_) {
+    for (const auto& item : work_->items) {
         if (item.type != 'B' || !item.statement || item.statement->shape == 0) continue;
         const auto there = link.statements.find(item.statement->link_name());
         if (there == link.statements.end() || there->second.shape == 0) continue;
@@ -228,10 +229,10 @@ const prepared_statement* client_session::other_shape(const server_link& link) c
 /// when that may be another one; or whose result is another one.
 const prepared_statement* client_session::unsure_shape(server_link& link) const
 {
-    for (const auto& item : items_) {
+    for (const auto& item : work_->items) {
         if (item.type != 'B' || !item.statement || item.statement->shape == 0) continue;
         if (item.statement->is_sql || item.statement->is_cut ||
-            new_statements_.contains(item.statement->name))
+            work_->new_statements.contains(item.statement->name))
             continue;
         if (lacks_statement(link, *item.statement, item.statement->link_name()) &&
             !is_described_in_unit(item)) {
@@ -283,9 +284,9 @@ task<bool> client_session::bring_described(server_link& link)
             co_return false;
         }
         if (!is_there) {
-            if (own_error_) {
-                own_error_->severity = "ERROR";
-                send_error(*own_error_);
+            if (work_->own_error) {
+                work_->own_error->severity = "ERROR";
+                send_error(*work_->own_error);
             }
             co_await fail_own_transaction();
             co_return false;
@@ -307,7 +308,7 @@ task<> client_session::fail_own_transaction()
 }
 
 /// A server has told what a statement gives.
-void client_session::note_described(server_link& link, std::uint64_t shape,
+void client_session::note_described(server_link& link, char type, std::span<const std::byte> body,
                                     const protocol::step& what)
 {
     using protocol::expected_kind;
@@ -315,12 +316,13 @@ void client_session::note_described(server_link& link, std::uint64_t shape,
         what.kind != expected_kind::describe_portal) {
         return;
     }
+    const auto shape = type == 'T' ? protocol::shape_of_row(body) : no_result_shape;
     if (what.tag == own_tag) {
         own_shape_ = shape;
         return;
     }
-    if (what.tag == 0 || what.tag > unit_described_.size()) return;
-    const auto& statement = unit_described_[what.tag - 1];
+    if (what.tag == 0 || what.tag > work_->described.size()) return;
+    const auto& statement = work_->described[what.tag - 1];
     if (!statement || statement->name.empty()) return;
     statement->shape = shape;
     const auto there = link.statements.find(statement->link_name());

@@ -127,8 +127,8 @@ client_session::unit client_session::next_extended()
 
 const routing::query_facts_ptr& client_session::analyze(std::string_view sql)
 {
-    facts_ = home_.facts.find_or_analyze(sql, text_rules_);
-    return facts_;
+    work_->facts = home_.facts.find_or_analyze(sql, text_rules_);
+    return work_->facts;
 }
 
 // Where it goes
@@ -156,7 +156,7 @@ void client_session::choose_balanced_node()
         return std::uniform_real_distribution<double>{0.0, 1.0}(home_.random);
     };
     if ((draws_anew && !std::exchange(has_drawn_, true)) || !is_fit(balanced_node_)) {
-        const auto* const wish = rules()->redirect(user_, database_, startup_application_name_);
+        const auto* const wish = rules()->redirect(user(), database(), pool_->application_name);
         balanced_node_ = routing::choose_node(*home_.view, wish, draw());
     }
     if (!settings_->prefer_lower_delay_standby || status() != 'I' || !is_fit(balanced_node_))
@@ -198,21 +198,21 @@ bool client_session::is_balancing_query(const routing::query_facts& facts) const
     }
 }
 
-/// What the catalog says for a decision about `facts`. Null: not known (question_ is what is
+/// What the catalog says for a decision about `facts`. Null: not known (work_->question is what is
 /// missing then), or not needed.
 const routing::catalog_facts* client_session::catalog_of(const routing::query_facts_ptr& facts,
                                                          const routing::query_facts_ptr& prepared)
 {
-    question_ = nullptr;
+    work_->question = nullptr;
     if (!is_balancing_query(*facts)) return nullptr;
     const auto kind = facts->first().kind;
     const bool is_name =
         kind == routing::statement_kind::execute || kind == routing::statement_kind::deallocate;
     if (is_name && !prepared) return nullptr;
-    auto content = routing::content_of(is_name ? prepared : facts);
+    const auto& content = routing::content_of(is_name ? prepared : facts);
     if (!content || !pool_) return nullptr;
     const auto* const known = home_.catalog_facts_for(*pool_, settings_record_, content);
-    if (!known) question_ = std::move(content);
+    if (!known) work_->question = content;
     return known;
 }
 
@@ -234,7 +234,7 @@ routing::session_traits client_session::traits_for(const routing::query_facts_pt
     if (rules()->parameters().disable_load_balance_on_write ==
         config::write_effect::dml_adaptive_global) {
         known.table_clock = &home_.services.tables;
-        known.database = database_;
+        known.database = database();
         known.now = home_.loop.now();
     }
     return known;
@@ -267,7 +267,7 @@ client_session::route client_session::resolve(routing::decision why)
 
 client_session::route client_session::route_query(std::string_view sql)
 {
-    needed_statements_.clear();
+    work_->needed_statements.clear();
     unit_has_end_ = true;
     const auto facts = analyze(sql);
     const auto& first = facts->first();
@@ -283,7 +283,7 @@ client_session::route client_session::route_query(std::string_view sql)
 /// EXPLAIN (ROUTE): the way of the statement in it, rule by rule.
 std::vector<std::string> client_session::explain_route()
 {
-    const auto& asked = facts_->first();
+    const auto& asked = work_->facts->first();
     if (!asked.inner) return {};
     const auto prepared = prepared_facts(*asked.inner);
     const auto known = traits_for(asked.inner, asked.value, prepared, false);

@@ -5,22 +5,6 @@
 namespace pgtorii::protocol {
 namespace {
 
-/// From type byte to length_range for one direction; {0, 0} where there is no such message.
-using length_lookup = std::array<length_range, 256>;
-
-constexpr length_lookup make_lookup(direction from)
-{
-    length_lookup lookup{};
-    for (auto& range : lookup) range = length_range{0, 0};
-    for (const auto& row : message_table) {
-        if (row.direction == from) lookup[static_cast<unsigned char>(row.type)] = row.length;
-    }
-    return lookup;
-}
-
-constexpr length_lookup client_lengths = make_lookup(direction::from_client);
-constexpr length_lookup server_lengths = make_lookup(direction::from_server);
-
 error_code check(const length_lookup& lookup, frame_header header)
 {
     const auto range = lookup[static_cast<unsigned char>(header.type)];

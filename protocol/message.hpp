@@ -105,6 +105,23 @@ inline constexpr std::array message_table{
                  body::bounded(8, small_message_length_max)},
 };
 
+/// From type byte to length_range for one direction; {1, 0}, which nothing fits, where there is no
+/// such message.
+using length_lookup = std::array<length_range, 256>;
+
+constexpr length_lookup make_length_lookup(direction from)
+{
+    length_lookup lookup{};
+    for (auto& range : lookup) range = length_range{1, 0};
+    for (const auto& row : message_table) {
+        if (row.direction == from) lookup[static_cast<unsigned char>(row.type)] = row.length;
+    }
+    return lookup;
+}
+
+inline constexpr length_lookup client_lengths = make_length_lookup(direction::from_client);
+inline constexpr length_lookup server_lengths = make_length_lookup(direction::from_server);
+
 /// A whole message in somebody's buffer: valid as long as that buffer's bytes.
 struct message_view {
     char type = 0;
@@ -139,6 +156,14 @@ struct frame_header {
     /// Bytes after the header. Only for a checked length (at least 4).
     constexpr std::size_t body_size() const { return std::size_t{length} - 4; }
 };
+
+/// Whether a message with this header may come from that side. check_client_header and
+/// check_server_header tell why not.
+constexpr bool is_possible(const length_lookup& lengths, frame_header header)
+{
+    const auto range = lengths[static_cast<unsigned char>(header.type)];
+    return header.length >= range.min && header.length <= range.max;
+}
 
 /// The header at the head of `input`, unchecked; nullopt while fewer than five bytes are there.
 constexpr std::optional<frame_header> peek_header(std::span<const std::byte> input)

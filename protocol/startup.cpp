@@ -188,6 +188,24 @@ std::string startup_packet(std::string_view user, std::string_view database,
     return std::string(as_text(buffer.bytes()));
 }
 
+std::string_view startup_value(std::string_view packet, std::string_view name)
+{
+    constexpr std::size_t head_bytes = 8;
+    std::string_view found;
+    const auto take = [&packet] {
+        const auto text = packet.substr(0, packet.find('\0'));
+        packet.remove_prefix(std::min(packet.size(), text.size() + 1));
+        return text;
+    };
+    packet.remove_prefix(std::min(packet.size(), head_bytes));
+    while (!packet.empty()) {
+        const auto key = take();
+        const auto value = take();
+        if (key == name) found = value;  // the last one counts, as at the server
+    }
+    return found;
+}
+
 startup_result startup_parser::parse(std::span<const std::byte> input)
 {
     startup_result made;

@@ -73,6 +73,9 @@ struct startup_result {
 std::string startup_packet(std::string_view user, std::string_view database,
                            const startup_parameters& parameters);
 
+/// A parameter of such a packet; empty: it isn't there.
+std::string_view startup_value(std::string_view packet, std::string_view name);
+
 /// Reads the packets that may come before authentication. One object for each connection: it knows
 /// which requests may still come. PostgreSQL takes one SSLRequest and one GSSENCRequest at most.
 class startup_parser {

@@ -385,7 +385,7 @@ decision decision_of(reason why)
 
 }  // namespace
 
-query_facts_ptr content_of(const query_facts_ptr& facts)
+const query_facts_ptr& content_of(const query_facts_ptr& facts)
 {
     const auto& inner = facts->first().inner;
     return inner ? inner : facts;

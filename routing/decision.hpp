@@ -105,8 +105,9 @@ struct session_traits {
 
 /// The facts whose content a decision about `facts` judges, and whose names the catalog is to be
 /// asked for: those of the prepared statement for PREPARE, of the explained one for EXPLAIN
-/// (ROUTE), else `facts` themselves. For EXECUTE: content_of the facts of what prepared it.
-query_facts_ptr content_of(const query_facts_ptr& facts);
+/// (ROUTE), else `facts` themselves. For EXECUTE: content_of the facts of what prepared it. The
+/// answer lives as long as what `facts` is.
+const query_facts_ptr& content_of(const query_facts_ptr& facts);
 
 /// Where the statements of `facts` (one Query text, or one Parse text) go, and why. Pure; allocates
 /// nothing. The reason catalog_unknown means that only the catalog's answer is missing: ask it

@@ -39,13 +39,27 @@ bool keeps_tables(const rules& rules)
 
 }  // namespace
 
+session_tracker::table_record& session_tracker::tables()
+{
+    if (!tables_) tables_ = std::make_unique<table_record>();
+    return *tables_;
+}
+
+const written_tables& session_tracker::published() const
+{
+    static const written_tables none;
+    return tables_ ? tables_->published : none;
+}
+
 void session_tracker::begin_unit()
 {
     if (!unit_.is_over) return;
     unit_ = unit{};
     unit_.is_over = false;
-    unit_written_.clear();
-    published_.clear();
+    if (tables_) {
+        tables_->of_unit.clear();
+        tables_->published.clear();
+    }
     is_in_block_ = status_ != 'I';
 }
 
@@ -85,7 +99,7 @@ void session_tracker::sent_unknown()
     ++unit_.statements;
     unit_.writes = true;
     unit_.is_read = false;
-    unit_written_.add_everything();
+    tables().of_unit.add_everything();
 }
 
 /// routing.md, section 7: what is written, what is tied to it, and what is tied to the functions
@@ -100,14 +114,14 @@ void session_tracker::note_written(const statement_facts& facts, const rules& ru
     if (only_describes) return;
     if (work == nullptr ||
         (!context.is_on_standby && rules.may_write_unnamed(*work, context.catalog))) {
-        unit_written_.add_everything();
+        tables().of_unit.add_everything();
         return;
     }
     for (const auto& name : work->targets) {
-        unit_written_.add(name);
-        rules.add_related(name, unit_written_);
+        tables().of_unit.add(name);
+        rules.add_related(name, tables_->of_unit);
     }
-    for (const auto& name : work->functions) rules.add_related_to_function(name, unit_written_);
+    for (const auto& name : work->functions) rules.add_related_to_function(name, tables().of_unit);
 }
 
 void session_tracker::completed(const statement_facts& facts, std::string_view tag)
@@ -152,8 +166,10 @@ void session_tracker::end_transaction(const statement_facts& end, bool is_commit
     settle_default(is_committed);
     unit_.has_ended = true;
     is_in_block_ = end.chain;
-    if (is_committed) published_.add(written_);
-    written_.clear();
+    if (tables_) {
+        if (is_committed) tables_->published.add(tables_->written);
+        tables_->written.clear();
+    }
     // The next one has the same characteristics.
     is_shareable_ = end.chain && is_plain_ && unit_.statements == 1;
     if (!end.chain) isolation_ = isolation::unspecified;
@@ -209,10 +225,11 @@ void session_tracker::ready(char status)
     if (starts_anew) {
         // An ErrorResponse to COMMIT ends the transaction too, and then nothing was completed.
         const bool is_lost = was_open && !is_open && !unit_.has_ended;
-        if (!is_lost && (!is_open || unit_.has_ended)) published_.add(unit_written_);
+        if (tables_ && !is_lost && (!is_open || unit_.has_ended))
+            tables_->published.add(tables_->of_unit);
         if (!is_open) {
             settle_default(!is_lost && !unit_.has_failed);
-            written_.clear();
+            if (tables_) tables_->written.clear();
             isolation_ = isolation::unspecified;
         }
         is_written_ = false;
@@ -222,7 +239,7 @@ void session_tracker::ready(char status)
         if (!is_in_block_) is_shareable_ = false;  // begun by what nobody has told of
         is_written_ = is_written_ || unit_.writes;
         has_ddl_ = has_ddl_ || unit_.changes_schema;
-        written_.add(unit_written_);
+        if (tables_) tables_->written.add(tables_->of_unit);
     } else {
         is_shareable_ = false;
         is_plain_ = false;
@@ -237,7 +254,7 @@ void session_tracker::lost_transaction()
     status_ = 'I';
     is_written_ = has_ddl_ = is_shareable_ = is_plain_ = is_in_block_ = false;
     isolation_ = isolation::unspecified;
-    written_.clear();
+    if (tables_) tables_->written.clear();
     unit_.is_over = true;
 }
 
@@ -254,7 +271,8 @@ session_traits session_tracker::traits() const
     known.session_pinned = is_pinned_;
     known.transaction_isolation = isolation_;
     known.default_isolation = default_isolation_;
-    known.written = &written_;
+    static const written_tables none;
+    known.written = tables_ ? &tables_->written : &none;
     return known;
 }
 

@@ -5,6 +5,7 @@
 #include "routing/written_tables.hpp"
 
 #include <cstddef>
+#include <memory>
 #include <string_view>
 
 namespace pgtorii::routing {
@@ -80,7 +81,7 @@ public:
 
     /// Tables whose writes the last ready() has made visible to others: for written_table_clock.
     /// Kept under disable_load_balance_on_write = dml_adaptive and dml_adaptive_global only.
-    const written_tables& published() const { return published_; }
+    const written_tables& published() const;
 
 private:
     struct unit {
@@ -125,9 +126,13 @@ private:
     isolation pending_isolation_ = isolation::unspecified;
     isolation committed_isolation_ = isolation::unspecified;
 
-    written_tables written_;
-    written_tables unit_written_;
-    written_tables published_;
+    struct table_record {
+        written_tables written;  // in the transaction
+        written_tables of_unit;
+        written_tables published;
+    };
+    table_record& tables();
+    std::unique_ptr<table_record> tables_;  // null: none were ever noted
 };
 
 /// Whether the session has to be told when a statement of this text is completed.

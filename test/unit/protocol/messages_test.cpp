@@ -430,6 +430,20 @@ TEST_CASE("Every message that the writer builds has a header that passes")
     CHECK(count(client, check_client_header) == 17);
 }
 
+TEST_CASE("The quick look at a header agrees with the one that says why")
+{
+    for (int type = 0; type < 256; ++type) {
+        for (const std::uint32_t length :
+             {0U, 1U, 3U, 4U, 5U, 6U, 8U, 12U, 9'999U, 10'001U, 65'535U, 65'536U, 0x3fff'ffffU,
+              0x4000'0000U, 0xffff'ffffU}) {
+            const frame_header header{static_cast<char>(type), length};
+            INFO(type << ' ' << length);
+            CHECK(is_possible(client_lengths, header) == !check_client_header(header));
+            CHECK(is_possible(server_lengths, header) == !check_server_header(header));
+        }
+    }
+}
+
 TEST_CASE("The bytes of messages are PostgreSQL's")
 {
     message_buffer buffer;

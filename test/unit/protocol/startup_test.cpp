@@ -258,6 +258,20 @@ TEST_CASE("What we send to servers is what we would read")
     CHECK(cancel.cancel_pid == 77);
 }
 
+TEST_CASE("A parameter of a start-up packet is found by its name, the last one counts")
+{
+    const auto packet = startup_packet(
+        "application_name", "shop", {{"options", "application_name"}, {"application_name", "x"}});
+    CHECK(startup_value(packet, "application_name") == "x");
+    CHECK(startup_value(packet, "user") == "application_name");
+    CHECK(startup_value(packet, "TimeZone").empty());
+    CHECK(startup_value("12345678a\0b\0a\0c\0\0"s, "a") == "c");
+    for (std::size_t size = 0; size <= packet.size(); ++size) {
+        const auto found = startup_value(std::string_view{packet}.substr(0, size), "user");
+        CHECK(std::string_view{"application_name"}.starts_with(found));
+    }
+}
+
 TEST_CASE("Random start-up bytes do no harm")
 {
     std::mt19937 engine(5);
