@@ -86,7 +86,10 @@ class Bench:
         try:
             for _ in range(CLIENTS_MAX):
                 clients.append(bulk_client.Client(proxy.port, servers.DATABASE))
+                clients[-1].query("BEGIN")  # who shares links holds one in a transaction only
                 clients[-1].query("SELECT 1")
+            for client in clients:
+                client.query("COMMIT")
         except (OSError, bulk_client.ServerError) as error:
             say(f"{proxy.kind.key} failed to warm up after {len(clients)} clients: {error}")
         finally:
@@ -202,7 +205,7 @@ class Bench:
             if not workload.counted:
                 continue
             for kind in self.plan.kinds:
-                if kind.key not in ("pgbouncer", "pgtorii", "pgtorii-transaction"):
+                if not (kind.is_one_thread and self.can_run(kind, workload)):
                     continue
                 say(f"valgrind: {workload.key}, {kind.key}")
                 try:

@@ -5,7 +5,9 @@ import os
 import statistics
 from html import escape
 
-from targets import REFERENCE
+from targets import KINDS, REFERENCE
+
+REFERENCES = {kind.key: kind.reference for kind in KINDS}
 
 
 class Results:
@@ -29,10 +31,17 @@ class Results:
         values = self.samples.get((workload, target), {}).get(measure)
         return statistics.median(values.values()) if values else None
 
+    def reference(self, workload: str, target: str) -> str:
+        """The row that a target's ratios are to: where its own can't run the workload, PgBouncer's
+        in session mode."""
+        own = REFERENCES[target]
+        return own if (workload, own) in self.samples else REFERENCE
+
     def ratio(self, workload: str, target: str, measure: str) -> float | None:
-        """The median of the rounds' ratios to PgBouncer: slow drift of the machine cancels out."""
+        """The median of the rounds' ratios to the reference: slow drift of the machine cancels."""
         own = self.samples.get((workload, target), {}).get(measure, {})
-        reference = self.samples.get((workload, REFERENCE), {}).get(measure, {})
+        at = (workload, self.reference(workload, target))
+        reference = self.samples.get(at, {}).get(measure, {})
         ratios = [own[number] / reference[number] for number in own if reference.get(number)]
         return statistics.median(ratios) if ratios else None
 

@@ -27,6 +27,10 @@ class Site:
     program: Path | None  # pgtorii's
 
 
+REFERENCE = "pgbouncer"
+TRANSACTION_REFERENCE = "pgbouncer-transaction"
+
+
 @dataclass(frozen=True)
 class Kind:
     """A row of the tables."""
@@ -34,8 +38,10 @@ class Kind:
     key: str
     title: str
     command: Callable[[Site], list[str]] | None  # None: no proxy at all
+    reference: str = REFERENCE  # the row that its ratios are to
     stop_signal: int = signal.SIGINT
     is_extra: bool = False  # left out by --quick
+    is_one_thread: bool = False  # its instructions are counted
     is_process_per_client: bool = False
     skips: tuple[str, ...] = ()  # workloads that it can't run, as prefixes of their keys
 
@@ -105,19 +111,19 @@ def _pgtorii(site: Site, workers: int, pool_mode: str = "session") -> list[str]:
     return [str(site.program), "-n", "-f", str(config)]
 
 
-REFERENCE = "pgbouncer"  # the row that all ratios are to
-
 KINDS = (
     Kind("direct", "direct", None),
     Kind("pgbouncer", "PgBouncer, session", lambda site: _pgbouncer(site, "session"),
-         signal.SIGTERM),
+         stop_signal=signal.SIGTERM, is_one_thread=True),
     Kind("pgbouncer-transaction", "PgBouncer, transaction",
-         lambda site: _pgbouncer(site, "transaction"), signal.SIGTERM, is_extra=True,
+         lambda site: _pgbouncer(site, "transaction"), TRANSACTION_REFERENCE,
+         stop_signal=signal.SIGTERM, is_one_thread=True,
          skips=("prepared",)),  # before 1.21 it knows no prepared statements in this mode
     Kind("pgpool", "Pgpool-II", _pgpool, is_process_per_client=True),
-    Kind("pgtorii", "pgtorii, 1 worker", lambda site: _pgtorii(site, 1)),
+    Kind("pgtorii", "pgtorii, 1 worker", lambda site: _pgtorii(site, 1), is_one_thread=True),
     Kind("pgtorii-transaction", "pgtorii, 1 worker, transaction",
-         lambda site: _pgtorii(site, 1, "transaction"), is_extra=True),
+         lambda site: _pgtorii(site, 1, "transaction"), TRANSACTION_REFERENCE,
+         is_one_thread=True),
     Kind("pgtorii-default", "pgtorii", lambda site: _pgtorii(site, 0), is_extra=True),
 )
 
