@@ -117,7 +117,8 @@ class Bench:
 
     def run_rounds(self) -> None:
         """Each workload through all targets, then the next; the first target differs by round."""
-        reserve = 25 if self.plan.is_quick else 170  # for what comes after the rounds
+        per_idle_row = 10 if self.plan.is_quick else 60
+        reserve = per_idle_row * len(self.plan.idle)  # for what comes after the rounds
         longest = 0.0
         for number in range(self.plan.rounds):
             if number and self.plan.time_left() - reserve < 1.2 * longest:
@@ -204,8 +205,8 @@ class Bench:
             time.sleep(workloads.QUIET_SECONDS)
             used = accounting.Usage.of(proxy.pid) - before
             return {"memory": accounting.memory_bytes(proxy.pid),
-                    "cpu_us": used.cpu_seconds * 1e6 / workloads.QUIET_SECONDS,
-                    "wake_ups": used.wake_ups / workloads.QUIET_SECONDS}
+                    "quiet_cpu_us": used.cpu_seconds * 1e6 / workloads.QUIET_SECONDS,
+                    "quiet_wake_ups": used.wake_ups / workloads.QUIET_SECONDS}
         finally:
             for client in connected:
                 client.close()

@@ -128,8 +128,8 @@ WORK_COLUMNS = (
 )
 IDLE_COLUMNS = (
     Column("KiB a client", "bytes", divisor=1024), Column("memory", "bytes", True),
-    Column("CPU µs/s", "cpu_us"), Column("with one client", "cpu_us_alone"),
-    Column("wake-ups/s", "wake_ups"), Column("with one client", "wake_ups_alone"),
+    Column("CPU µs/s", "quiet_cpu_us"), Column("with one client", "quiet_cpu_us_alone"),
+    Column("wake-ups/s", "quiet_wake_ups"), Column("with one client", "quiet_wake_ups_alone"),
 )
 SUMMARY_COLUMNS = (*(column for column in WORK_COLUMNS if column.is_ratio),
                    *(column for column in IDLE_COLUMNS if column.is_ratio))
