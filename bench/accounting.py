@@ -4,10 +4,12 @@ All of it is for a process with all its descendants, since Pgpool-II is a proces
 """
 
 import os
+import re
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -50,6 +52,35 @@ def cpu_seconds(root: int) -> float:
     return total
 
 
+def wake_ups(root: int) -> int:
+    """How often the living threads of the tree of `root` have waited for something and gone on."""
+    total = 0
+    for pid in process_tree(root):
+        for status in Path(f"/proc/{pid}/task").glob("*/status"):
+            try:
+                found = re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status.read_text(), re.M)
+            except OSError:
+                continue
+            total += int(found[1]) if found else 0
+    return total
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a tree has used so far, or between two moments; nothing where there is no proxy."""
+
+    cpu_seconds: float = 0.0
+    wake_ups: int = 0
+
+    @classmethod
+    def of(cls, root: int | None) -> "Usage":
+        """Up to now."""
+        return cls(cpu_seconds(root), wake_ups(root)) if root else cls()
+
+    def __sub__(self, earlier: "Usage") -> "Usage":
+        return Usage(self.cpu_seconds - earlier.cpu_seconds, self.wake_ups - earlier.wake_ups)
+
+
 def memory_bytes(root: int) -> int:
     """Memory of the tree of `root`, a page shared by n processes counted as 1/n.
 
@@ -78,9 +109,16 @@ def _is_traced(pid: int) -> bool:
         return True  # an ended process has nothing left to trace
 
 
+def _signal_all(pids: list[int], which: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, which)
+
+
 @contextmanager
 def counted_system_calls(root: int, counts: dict[str, int], scratch: Path):
-    """Adds to `counts` how often the tree of `root` makes each system call inside the block."""
+    """Adds to `counts` how often the tree of `root` makes each system call inside the block. It
+    is stopped while strace comes and goes: on a busy machine that takes a while."""
     summary = scratch / "strace.txt"
     pids = process_tree(root)
     command = ["strace", "-f", "-q", "-c", "-U", "name,calls", "-o", str(summary)]
@@ -91,13 +129,16 @@ def counted_system_calls(root: int, counts: dict[str, int], scratch: Path):
     except FileNotFoundError:
         raise TraceRefused("strace is not installed") from None
     try:
+        _signal_all(pids, signal.SIGSTOP)
         give_up = time.monotonic() + 10
         while not all(_is_traced(pid) for pid in pids):
             if tracer.poll() is not None or time.monotonic() > give_up:
                 raise TraceRefused("strace could not attach")
             time.sleep(0.01)
+        _signal_all(pids, signal.SIGCONT)
         yield
     finally:
+        _signal_all(pids, signal.SIGSTOP)
         if tracer.poll() is None:
             tracer.send_signal(signal.SIGINT)  # it detaches and writes its summary
         try:
@@ -105,6 +146,8 @@ def counted_system_calls(root: int, counts: dict[str, int], scratch: Path):
         except subprocess.TimeoutExpired:
             tracer.kill()
             raise
+        finally:
+            _signal_all(pids, signal.SIGCONT)
     for line in summary.read_text().splitlines():
         name, _, calls = line.strip().rpartition(" ")
         if calls.isdigit() and name.strip() != "total":

@@ -9,6 +9,7 @@ import wire
 
 READY = wire.message(b"Z", b"I")[:5]  # the transaction state follows
 COPY_CHUNK_BYTES = 8192  # as psql's \copy sends
+_input = bytearray(1 << 20)  # of all clients: what they read is thrown away
 
 
 class ServerError(Exception):
@@ -21,7 +22,6 @@ class Client:
     def __init__(self, port: int, database: str, timeout: float = 60):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer = bytearray(1 << 20)
         self.socket.sendall(wire.start_up(user="postgres", database=database))
         self._until_ready()
 
@@ -59,13 +59,13 @@ class Client:
         """
         received, tail, head = 0, b"", b""
         while True:
-            count = self.socket.recv_into(self.buffer)
+            count = self.socket.recv_into(_input)
             if count == 0:
                 raise ServerError(f"the connection was closed: {_error_text(head)}")
             received += count
             if len(head) < 512:
-                head += bytes(self.buffer[:512])[: min(count, 512)]
-            tail = (tail + bytes(self.buffer[max(0, count - 6):count]))[-6:]
+                head += _input[: min(count, 512)]
+            tail = (tail + _input[max(0, count - 6):count])[-6:]
             if tail[:5] == READY:
                 break
         if head[:1] == b"E":

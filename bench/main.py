@@ -1,6 +1,8 @@
 """Runs the workloads through all targets in turn, several rounds, and reports the medians."""
 
 import argparse
+import functools
+import os
 import re
 import resource
 import shutil
@@ -19,10 +21,9 @@ import targets
 import workloads
 
 ROOT = Path(__file__).resolve().parent.parent
-CLIENTS_MAX = 80  # what the proxies of the timed runs are set up for
-SECONDS_PER_RUN = 1
+FILES_MAX = 20_000  # 10,000 idle clients are as many descriptors here and in a proxy
 BEGIN = time.monotonic()
-BUDGET_SECONDS = {"quick": 112, "full": 460}
+BUDGET_SECONDS = {"quick": 165, "full": 840}
 
 
 @dataclass
@@ -63,30 +64,40 @@ class Bench:
     def run(self) -> None:
         """All measurements. Who can't start ends the run; who fails in a workload is reported."""
         try:
-            for kind in self.plan.kinds:
-                self.proxies.append(self.start(kind, CLIENTS_MAX))
-                self.warm_up(self.proxies[-1])
+            for size in dict.fromkeys(workload.size for workload in self.plan.workloads):
+                for kind in self.plan.kinds:
+                    if any(self.can_run(kind, workload) for workload in self.plan.workloads
+                           if workload.size == size):
+                        self.proxies.append(self.start(kind, size))
+                        self.warm_up(self.proxies[-1])
             self.count_calls()
             self.run_rounds()
         finally:
             for proxy in self.proxies:
                 proxy.stop()
-        self.measure_memory()
+        self.measure_idle()
         if self.plan.with_instructions:
             self.count_instructions()
 
-    def start(self, kind: targets.Kind, clients: int,
-              wrapper: list[str] | None = None) -> targets.Proxy:
+    def start(self, kind: targets.Kind, size: targets.Size) -> targets.Proxy:
         """A new proxy of `kind`."""
-        return targets.Proxy(kind, self.cluster, clients, self.plan.program, wrapper)
+        return targets.Proxy(kind, self.cluster, size, self.plan.program)
+
+    def proxies_for(self, workload) -> list[targets.Proxy]:
+        """Those that run it."""
+        return [proxy for proxy in self.proxies
+                if proxy.size == workload.size and self.can_run(proxy.kind, workload)]
 
     def warm_up(self, proxy: targets.Proxy) -> None:
         """Lets a proxy open all its server connections: to open one takes a server milliseconds."""
         clients: list[bulk_client.Client] = []
         try:
-            for _ in range(CLIENTS_MAX):
+            for _ in range(proxy.size.links):
                 clients.append(bulk_client.Client(proxy.port, servers.DATABASE))
+                clients[-1].query("BEGIN")  # who shares links holds one in a transaction only
                 clients[-1].query("SELECT 1")
+            for client in clients:
+                client.query("COMMIT")
         except (OSError, bulk_client.ServerError) as error:
             say(f"{proxy.kind.key} failed to warm up after {len(clients)} clients: {error}")
         finally:
@@ -95,7 +106,8 @@ class Bench:
 
     def can_run(self, kind: targets.Kind, workload) -> bool:
         """Whether this target knows what the workload needs."""
-        return not workload.key.startswith(kind.skips)
+        return (not workload.key.startswith(kind.skips)
+                and (kind.shares_links or not workload.needs_sharing))
 
     def failed(self, workload_key: str, kind: targets.Kind, error: Exception) -> None:
         """Notes that a target could not run a workload."""
@@ -105,7 +117,8 @@ class Bench:
 
     def run_rounds(self) -> None:
         """Each workload through all targets, then the next; the first target differs by round."""
-        reserve = 12 if self.plan.is_quick else 35  # for what comes after the rounds
+        per_idle_row = 10 if self.plan.is_quick else 60
+        reserve = per_idle_row * len(self.plan.idle)  # for what comes after the rounds
         longest = 0.0
         for number in range(self.plan.rounds):
             if number and self.plan.time_left() - reserve < 1.2 * longest:
@@ -113,84 +126,87 @@ class Bench:
                 break
             say(f"round {number + 1} of {self.plan.rounds}")
             begin = time.monotonic()
-            shift = number % len(self.proxies)
             for workload in self.plan.workloads:
-                for proxy in self.proxies[shift:] + self.proxies[:shift]:
-                    if self.can_run(proxy.kind, workload):
-                        self.run_once(workload, proxy, number)
+                proxies = self.proxies_for(workload)
+                shift = number % max(1, len(proxies))
+                for proxy in proxies[shift:] + proxies[:shift]:
+                    self.run_once(workload, proxy, number)
             longest = max(longest, time.monotonic() - begin)
 
     def run_once(self, workload, proxy: targets.Proxy, number: int) -> None:
-        """One timed run, with the proxy's CPU time beside it."""
-        cpu_before = accounting.cpu_seconds(proxy.pid) if proxy.pid else None
+        """One timed run, with what the proxy used beside it."""
+        bout = workloads.Bout(proxy.port, self.scripts, self.plan.is_quick,
+                              lambda: accounting.Usage.of(proxy.pid))
         try:
-            if isinstance(workload, workloads.Bulk):
-                sample = workload.run(proxy.port, self.plan.is_quick)
-            else:
-                sample = workload.run(proxy.port, self.scripts, SECONDS_PER_RUN)
+            sample = workload.run(bout)
         except (RuntimeError, OSError, bulk_client.ServerError, subprocess.TimeoutExpired) as error:
             self.failed(workload.key, proxy.kind, error)
             return
-        measures = {"rate": sample.rate, "latency_ms": sample.latency_ms}
-        if cpu_before is not None:
-            used = accounting.cpu_seconds(proxy.pid) - cpu_before
-            measures["cpu_us"] = used * 1e6 / sample.work
+        measures = {"rate": sample.rate}
+        measures |= {f"{name}_ms": value for name, value in sample.milliseconds.items()}
+        if proxy.pid:
+            measures["cpu_us"] = sample.used.cpu_seconds * 1e6 / sample.work
+            measures["wake_ups"] = sample.used.wake_ups / sample.work
         self.results.add(workload.key, proxy.kind.key, number, measures)
 
     def count_calls(self) -> None:
-        """System calls of a transaction: two runs under strace, of which the difference counts."""
+        """System calls of a transaction, under strace."""
         say("system calls, under strace")
         for workload in self.plan.workloads:
             if not workload.counted or workload.script:
                 continue  # a script of our own makes the calls of select-only
-            for proxy in self.proxies:
-                if proxy.pid and self.can_run(proxy.kind, workload):
+            for proxy in self.proxies_for(workload):
+                if proxy.pid:
+                    counting = functools.partial(accounting.counted_system_calls, proxy.pid,
+                                                 scratch=self.cluster.directory)
                     try:
-                        self.count_calls_once(workload, proxy)
+                        calls = workload.count_calls(proxy.port, self.scripts, counting)
+                        self.results.set_calls(workload.key, proxy.kind.key, calls)
                     except accounting.TraceRefused as reason:
                         say(f"no system calls are counted: {reason}")
                         return
                     except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
                         self.failed(workload.key, proxy.kind, error)
 
-    def count_calls_once(self, workload: workloads.Pgbench, proxy: targets.Proxy) -> None:
-        """One workload through one proxy."""
-        runs: list[dict[str, int]] = [{}, {}]
-        workload.run_fixed(proxy.port, self.scripts, workload.counted[0])  # to the steady state
-        for counts, per_client in zip(runs, workload.counted):
-            with accounting.counted_system_calls(proxy.pid, counts, self.cluster.directory):
-                workload.run_fixed(proxy.port, self.scripts, per_client)
-        transactions = workload.clients * (workload.counted[1] - workload.counted[0])
-        calls = {name: (count - runs[0].get(name, 0)) / transactions
-                 for name, count in runs[1].items()}
-        self.results.set_calls(workload.key, proxy.kind.key, calls)
-
-    def measure_memory(self) -> None:
-        """Growth of a proxy from one client to many, each time a new one set up for that many."""
-        say("memory of idle clients")
+    def measure_idle(self) -> None:
+        """A proxy with one client and with many, each time a new one set up for that many."""
         for idle in self.plan.idle:
+            say(f"{idle.key}: memory and wake-ups")
             for kind in self.plan.kinds:
-                if kind.command is None:
+                if kind.command is None or not self.can_run(kind, idle):
                     continue
-                many = idle.clients_quick if self.plan.is_quick else idle.clients
-                if kind.is_process_per_client:
-                    many = min(many, idle.clients_of_processes)
+                many = idle.size(self.plan.is_quick, kind.is_process_per_client)
                 try:
-                    grown = self.memory_with(kind, idle, many) - self.memory_with(kind, idle, 1)
-                    self.results.add(idle.key, kind.key, 0, {"bytes": grown / (many - 1)})
+                    alone = self.idle_with(kind, idle, targets.Size(1, 1))
+                    crowd = self.idle_with(kind, idle, many)
                 except (RuntimeError, OSError, bulk_client.ServerError) as error:
                     self.failed(idle.key, kind, error)
+                    continue
+                grown = crowd.pop("memory") - alone.pop("memory")
+                alone = {f"{name}_alone": value for name, value in alone.items()}
+                self.results.add(idle.key, kind.key, 0,
+                                 {"bytes": grown / (many.clients - 1), **crowd, **alone})
 
-    def memory_with(self, kind: targets.Kind, idle: workloads.Idle, clients: int) -> int:
-        """Memory of a new proxy while `clients` clients are connected."""
-        proxy = self.start(kind, clients)
+    def idle_with(self, kind: targets.Kind, idle: workloads.Idle,
+                  size: targets.Size) -> dict[str, float]:
+        """Memory of a new proxy while all its clients are connected, and what it uses a second
+        (not with --quick)."""
+        proxy = self.start(kind, size)
         connected: list[bulk_client.Client] = []
         try:
-            for _ in range(clients):
+            for _ in range(size.clients):
                 connected.append(bulk_client.Client(proxy.port, servers.DATABASE))
                 if idle.sql:
                     connected[-1].query(idle.sql)
-            return accounting.memory_bytes(proxy.pid)
+            if self.plan.is_quick:
+                return {"memory": accounting.memory_bytes(proxy.pid)}
+            time.sleep(1)  # what the last ones left to do is over
+            before = accounting.Usage.of(proxy.pid)
+            time.sleep(workloads.QUIET_SECONDS)
+            used = accounting.Usage.of(proxy.pid) - before
+            return {"memory": accounting.memory_bytes(proxy.pid),
+                    "quiet_cpu_us": used.cpu_seconds * 1e6 / workloads.QUIET_SECONDS,
+                    "quiet_wake_ups": used.wake_ups / workloads.QUIET_SECONDS}
         finally:
             for client in connected:
                 client.close()
@@ -202,7 +218,7 @@ class Bench:
             if not workload.counted:
                 continue
             for kind in self.plan.kinds:
-                if kind.key not in ("pgbouncer", "pgtorii", "pgtorii-transaction"):
+                if not (kind.is_one_thread and self.can_run(kind, workload)):
                     continue
                 say(f"valgrind: {workload.key}, {kind.key}")
                 try:
@@ -232,7 +248,8 @@ class Bench:
         out.mkdir()
         out.chmod(0o777)
         wrapper = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}/out.%p"]
-        proxy = targets.Proxy(kind, self.cluster, CLIENTS_MAX, self.without_debug_info(), wrapper)
+        proxy = targets.Proxy(kind, self.cluster, workload.size, self.without_debug_info(),
+                              wrapper)
         try:
             workload.run_fixed(proxy.port, self.scripts, per_client)
         finally:
@@ -250,7 +267,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     every = [row.key for row in (*workloads.WORKLOADS, *workloads.IDLE)]
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
     parser.add_argument("--quick", action="store_true",
-                        help="under 2 minutes: fewer rounds, rows and clients")
+                        help="under 3 minutes: fewer rounds, rows and clients")
     parser.add_argument("--only", metavar="NAME,...",
                         help=f"only these workloads: {', '.join(every)}")
     parser.add_argument("--targets", metavar="NAME,...",
@@ -306,8 +323,10 @@ def make_plan(options: argparse.Namespace) -> Plan:
 
 
 def raise_file_limit() -> None:
-    """A thousand idle clients are a thousand descriptors here and in each proxy."""
+    """As far as we may: beyond, the rows with many clients say that they failed."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if os.geteuid() == 0:
+        hard = max(hard, FILES_MAX)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 

@@ -3,9 +3,12 @@
 import json
 import os
 import statistics
+from dataclasses import dataclass
 from html import escape
 
-from targets import REFERENCE
+from targets import KINDS, REFERENCE, TRANSACTION_REFERENCE
+
+REFERENCES = {kind.key: kind.reference for kind in KINDS}
 
 
 class Results:
@@ -29,10 +32,17 @@ class Results:
         values = self.samples.get((workload, target), {}).get(measure)
         return statistics.median(values.values()) if values else None
 
+    def reference(self, workload: str, target: str) -> str:
+        """The row that a target's ratios are to: where its own can't run the workload, PgBouncer's
+        in session mode."""
+        own = REFERENCES[target]
+        return own if (workload, own) in self.samples else REFERENCE
+
     def ratio(self, workload: str, target: str, measure: str) -> float | None:
-        """The median of the rounds' ratios to PgBouncer: slow drift of the machine cancels out."""
+        """The median of the rounds' ratios to the reference: slow drift of the machine cancels."""
         own = self.samples.get((workload, target), {}).get(measure, {})
-        reference = self.samples.get((workload, REFERENCE), {}).get(measure, {})
+        at = (workload, self.reference(workload, target))
+        reference = self.samples.get(at, {}).get(measure, {})
         ratios = [own[number] / reference[number] for number in own if reference.get(number)]
         return statistics.median(ratios) if ratios else None
 
@@ -64,18 +74,18 @@ def _times(value: float | None) -> str:
 
 
 def _markdown(rows: list[list[str]]) -> list[str]:
-    """Aligned columns, text to the left in the first and the last; empty columns are left out."""
+    """Aligned columns, text to the left in the first two and the last; empty ones are left out."""
     kept = [index for index in range(len(rows[0])) if any(row[index] for row in rows[1:])]
     rows = [[row[index] for index in kept] for row in rows]
     widths = [max(len(row[index]) for row in rows) for index in range(len(kept))]
-    last = len(kept) - 1 if rows[0][-1] == CALLS_TITLE else -1
+    texts = {0, 1, len(kept) - 1 if rows[0][-1] == CALLS_TITLE else 0}
 
     def line(row: list[str]) -> str:
-        cells = [cell.ljust(width) if index in (0, last) else cell.rjust(width)
+        cells = [cell.ljust(width) if index in texts else cell.rjust(width)
                  for index, (cell, width) in enumerate(zip(row, widths))]
         return "| " + " | ".join(cells) + " |"
 
-    rule = ["-" * (width + 1) + ("-" if index in (0, last) else ":")
+    rule = ["-" * (width + 1) + ("-" if index in texts else ":")
             for index, width in enumerate(widths)]
     return [line(rows[0]), "|" + "|".join(rule) + "|", *(line(row) for row in rows[1:])]
 
@@ -89,55 +99,89 @@ def _frequent_calls(calls: dict[str, float]) -> str:
     return ", ".join(f"{name} {count:.2f}" for name, count in top)
 
 
-def _work_row(results: Results, workload, kind) -> list[str]:
+@dataclass(frozen=True)
+class Column:
+    """A measure's medians, or its ratios to the reference."""
+
+    title: str  # {unit} is filled in
+    measure: str
+    is_ratio: bool = False
+    divisor: int = 1
+
+    def cell(self, results: Results, at: tuple[str, str]) -> str:
+        """Empty for what was not measured."""
+        if self.is_ratio:
+            return _times(results.ratio(*at, self.measure))
+        median = results.median(*at, self.measure)
+        return _amount(None if median is None else median / self.divisor)
+
+
+WORK_COLUMNS = (
+    Column("{unit}/s", "rate"), Column("rate", "rate", True),
+    Column("latency ms", "latency_ms"),
+    Column("p50 ms", "p50_ms"), Column("p99 ms", "p99_ms"), Column("p99", "p99_ms", True),
+    Column("max ms", "max_ms"), Column("worst client ms", "worst_client_ms"),
+    Column("CPU µs/{unit}", "cpu_us"), Column("CPU", "cpu_us", True),
+    Column("instructions/{unit}", "instructions"), Column("instr.", "instructions", True),
+    Column("wake-ups/{unit}", "wake_ups"),
+    Column("calls/{unit}", "calls"), Column("calls", "calls", True),
+)
+IDLE_COLUMNS = (
+    Column("KiB a client", "bytes", divisor=1024), Column("memory", "bytes", True),
+    Column("CPU µs/s", "quiet_cpu_us"), Column("with one client", "quiet_cpu_us_alone"),
+    Column("wake-ups/s", "quiet_wake_ups"), Column("with one client", "quiet_wake_ups_alone"),
+)
+SUMMARY_COLUMNS = (*(column for column in WORK_COLUMNS if column.is_ratio),
+                   *(column for column in IDLE_COLUMNS if column.is_ratio))
+
+
+def _row(results: Results, columns: tuple[Column, ...], workload, kind) -> list[str]:
     at = (workload.key, kind.key)
     if at in results.failures:
-        return [kind.title, "failed", *[""] * 9, results.failures[at].splitlines()[0][:60]]
+        reason = results.failures[at].splitlines()[0][:60]
+        return [kind.title, "", "", "failed", *[""] * (len(columns) - 1), reason]
     spread = results.spread(*at, "cpu_us")
-    return [kind.title, _amount(results.median(*at, "rate")), _times(results.ratio(*at, "rate")),
-            _amount(results.median(*at, "latency_ms")), _amount(results.median(*at, "cpu_us")),
-            _times(results.ratio(*at, "cpu_us")), "" if spread is None else f"± {spread:.0%}",
-            _amount(results.median(*at, "instructions")),
-            _times(results.ratio(*at, "instructions")),
-            _amount(results.median(*at, "calls")), _times(results.ratio(*at, "calls")),
+    return [kind.title, results.reference(*at), "" if spread is None else f"± {spread:.0%}",
+            *(column.cell(results, at) for column in columns),
             _frequent_calls(results.calls.get(at, {}))]
 
 
-def _idle_row(results: Results, workload, kind) -> list[str]:
-    at = (workload.key, kind.key)
-    if at in results.failures:
-        return [kind.title, "failed", ""]
-    used = results.median(*at, "bytes")
-    return [kind.title, _amount(None if used is None else used / 1024),
-            _times(results.ratio(*at, "bytes"))]
+def summary(results: Results, workloads: list, kinds: list) -> str:
+    """A Markdown table of the ratios alone, of what has one thread as PgBouncer has."""
+    rows = [["target", "workload", *(column.title for column in SUMMARY_COLUMNS)]]
+    for kind in kinds:
+        if kind.is_one_thread and kind.reference != kind.key:
+            rows += [[kind.title, workload.key,
+                      *(column.cell(results, (workload.key, kind.key))
+                        for column in SUMMARY_COLUMNS)]
+                     for workload in workloads if (workload.key, kind.key) in results.samples]
+    title = "### summary: ratios to PgBouncer in the same pool mode"
+    return "\n".join([title, "", *_markdown(rows)]) if len(rows) > 1 else ""
 
 
 def table(results: Results, workloads: list, kinds: list) -> str:
-    """A Markdown table for each workload, its ratios all to PgBouncer in session mode."""
+    """A Markdown table for each workload, and the summary."""
     lines: list[str] = []
     for workload in workloads:
         tested = [kind for kind in kinds
                   if (workload.key, kind.key) in {*results.samples, *results.failures}]
         if not tested:
             continue
-        unit = getattr(workload, "unit", None)
         lines += ["", f"### {workload.key}: {workload.title}", ""]
-        if unit is None:
-            rows = [["target", "KiB a client", "to PgBouncer"]]
-            rows += [_idle_row(results, workload, kind) for kind in tested]
-        else:
-            short = "tx" if unit == "transaction" else unit
-            rows = [["target", f"{short}/s", "rate", "latency ms",
-                     f"CPU µs/{short}", "CPU", "spread",
-                     f"instructions/{short}", "instr.", f"calls/{short}", "calls", CALLS_TITLE]]
-            rows += [_work_row(results, workload, kind) for kind in tested]
+        unit = getattr(workload, "unit", None)
+        columns = WORK_COLUMNS if unit else IDLE_COLUMNS
+        short = "tx" if unit == "transaction" else unit
+        rows = [["target", "ratios to", "spread",
+                 *(column.title.format(unit=short) for column in columns), CALLS_TITLE]]
+        rows += [_row(results, columns, workload, kind) for kind in tested]
         lines += _markdown(rows)
+    lines += ["", summary(results, workloads, kinds)]
     return "\n".join(lines).strip()
 
 
 def as_json(results: Results, workloads: list, kinds: list) -> str:
     """All samples by round, with medians and ratios."""
-    document: dict = {"reference": REFERENCE, "cores": os.cpu_count(), "workloads": {}}
+    document: dict = {"cores": os.cpu_count(), "workloads": {}}
     for workload in workloads:
         entry = document["workloads"][workload.key] = {"title": workload.title, "targets": {}}
         for kind in kinds:
@@ -146,6 +190,7 @@ def as_json(results: Results, workloads: list, kinds: list) -> str:
                 entry["targets"][kind.key] = {"failure": results.failures[at]}
             elif at in results.samples:
                 entry["targets"][kind.key] = {
+                    "reference": results.reference(*at),
                     "measures": {name: {"median": results.median(*at, name),
                                         "ratio": results.ratio(*at, name),
                                         "rounds": list(values.values())}
@@ -162,8 +207,9 @@ COLOURS = ("#9aa5b1", "#5b8def", "#8fb3f5", "#e0a458", "#2f9e6e", "#7fcfab")
 
 def plot(results: Results, workloads: list, kinds: list) -> str:
     """An SVG picture: CPU time of each target as a ratio to PgBouncer, a bar for each."""
+    kinds = [kind for kind in kinds if kind.reference in (REFERENCE, TRANSACTION_REFERENCE)]
     y = 30
-    title = "CPU time of the proxy, PgBouncer (session) = 1"
+    title = "CPU time of the proxy, PgBouncer in the same pool mode = 1"
     shapes = [f'<text x="10" y="18" class="title">{title}</text>']
     right = LABEL_WIDTH
     for workload in workloads:

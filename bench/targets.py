@@ -1,7 +1,6 @@
 """What is measured: a row for each program in front of the servers, and how it is configured.
 
-All of them log errors only, trust loopback, and may open as many server connections as clients
-come, so that none is limited by its pool.
+All of them log errors only and trust loopback.
 """
 
 import shutil
@@ -17,14 +16,26 @@ import servers
 
 
 @dataclass(frozen=True)
+class Size:
+    """What a proxy is set up for."""
+
+    clients: int
+    links: int  # the most connections to each server
+
+
+@dataclass(frozen=True)
 class Site:
-    """Where one proxy stands: directory, port, the servers behind it, the clients to expect."""
+    """Where one proxy stands: directory, port, the servers behind it."""
 
     directory: Path
     port: int
     server_ports: list[int]
-    clients: int
+    size: Size
     program: Path | None  # pgtorii's
+
+
+REFERENCE = "pgbouncer"
+TRANSACTION_REFERENCE = "pgbouncer-transaction"
 
 
 @dataclass(frozen=True)
@@ -34,9 +45,12 @@ class Kind:
     key: str
     title: str
     command: Callable[[Site], list[str]] | None  # None: no proxy at all
+    reference: str = REFERENCE  # the row that its ratios are to
     stop_signal: int = signal.SIGINT
     is_extra: bool = False  # left out by --quick
+    is_one_thread: bool = False  # its instructions are counted
     is_process_per_client: bool = False
+    shares_links: bool = False  # a transaction holds a server connection, and no session does
     skips: tuple[str, ...] = ()  # workloads that it can't run, as prefixes of their keys
 
 
@@ -57,8 +71,8 @@ pidfile = {site.directory}/pgbouncer.pid
 log_connections = 0
 log_disconnections = 0
 pool_mode = {pool_mode}
-max_client_conn = {site.clients + 100}
-default_pool_size = {min(site.clients, servers.SERVER_CONNECTIONS // 2)}
+max_client_conn = {site.size.clients + 100}
+default_pool_size = {site.size.links}
 so_reuseport = 0
 """)
     return [shutil.which("pgbouncer", path="/usr/sbin:/usr/bin") or "pgbouncer", "-q", str(config)]
@@ -77,7 +91,7 @@ wd_ipc_socket_dir = '{site.directory}'
 pid_file_name = '{site.directory}/pgpool.pid'
 logdir = '{site.directory}'
 log_min_messages = error
-num_init_children = {site.clients}
+num_init_children = {site.size.links}
 max_pool = 1
 load_balance_mode = on
 sr_check_user = 'postgres'
@@ -105,19 +119,23 @@ def _pgtorii(site: Site, workers: int, pool_mode: str = "session") -> list[str]:
     return [str(site.program), "-n", "-f", str(config)]
 
 
-REFERENCE = "pgbouncer"  # the row that all ratios are to
-
 KINDS = (
     Kind("direct", "direct", None),
     Kind("pgbouncer", "PgBouncer, session", lambda site: _pgbouncer(site, "session"),
-         signal.SIGTERM),
+         stop_signal=signal.SIGTERM, is_one_thread=True),
     Kind("pgbouncer-transaction", "PgBouncer, transaction",
-         lambda site: _pgbouncer(site, "transaction"), signal.SIGTERM, is_extra=True,
+         lambda site: _pgbouncer(site, "transaction"), TRANSACTION_REFERENCE,
+         stop_signal=signal.SIGTERM, is_one_thread=True, shares_links=True,
          skips=("prepared",)),  # before 1.21 it knows no prepared statements in this mode
     Kind("pgpool", "Pgpool-II", _pgpool, is_process_per_client=True),
-    Kind("pgtorii", "pgtorii, 1 worker", lambda site: _pgtorii(site, 1)),
+    Kind("pgtorii", "pgtorii, 1 worker", lambda site: _pgtorii(site, 1), is_one_thread=True),
     Kind("pgtorii-transaction", "pgtorii, 1 worker, transaction",
-         lambda site: _pgtorii(site, 1, "transaction"), is_extra=True),
+         lambda site: _pgtorii(site, 1, "transaction"), TRANSACTION_REFERENCE,
+         is_one_thread=True, shares_links=True),
+    Kind("pgtorii-transaction-2", "pgtorii, 2 workers, transaction",
+         lambda site: _pgtorii(site, 2, "transaction"), "pgtorii-transaction", is_extra=True,
+         shares_links=True,
+         skips=("one-text", "many-texts", "reconnect", "result", "copy", "idle")),
     Kind("pgtorii-default", "pgtorii", lambda site: _pgtorii(site, 0), is_extra=True),
 )
 
@@ -125,10 +143,11 @@ KINDS = (
 class Proxy:
     """A running program of one kind, or the primary itself for the kind without one."""
 
-    def __init__(self, kind: Kind, cluster: harness.Cluster, clients: int, program: Path | None,
+    def __init__(self, kind: Kind, cluster: harness.Cluster, size: Size, program: Path | None,
                  wrapper: list[str] | None = None):
-        """Starts it for `clients` clients, under the command `wrapper` if one is given."""
+        """Starts it, under the command `wrapper` if one is given."""
         self.kind = kind
+        self.size = size
         self.process: subprocess.Popen | None = None
         self.port = cluster.primary.port
         if kind.command is None:
@@ -136,7 +155,7 @@ class Proxy:
         self.port = harness.hold_port()
         directory = harness.make_directory()
         server_ports = [server.port for server in cluster.servers]
-        site = Site(directory, self.port, server_ports, clients, program)
+        site = Site(directory, self.port, server_ports, size, program)
         self.log = harness.LogFile(directory / "output.log")
         self.process = harness.start_process([*(wrapper or []), *kind.command(site)],
                                              self.log.path, as_owner=True)
