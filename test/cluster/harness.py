@@ -73,11 +73,29 @@ def descendants_of(pid: int) -> list[int]:
     return found
 
 
-def signal_tree(pid: int, which: signal.Signals) -> None:
-    """Sends a signal to a process that we started and to all below it."""
-    for each in [pid, *descendants_of(pid)]:
+def state_of(pid: int) -> str:
+    """A process's state as /proc shows it: "T" is stopped, "Z" or "" has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def signal_each(pids: list[int], which: signal.Signals) -> None:
+    for each in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(each, which)
+
+
+def freeze_tree(pid: int) -> list[int]:
+    """Stops a process that we started and all below it, and gives them. Who is listed while it runs may fork unseen."""
+    found: list[int] = []
+    while new := [each for each in [pid, *descendants_of(pid)] if each not in found]:
+        signal_each(new, signal.SIGSTOP)
+        wait_until(lambda seen=new: all(state_of(each) in ("T", "t", "Z", "X", "") for each in seen),
+                   f"what runs below {pid} stands still")
+        found += new
+    return found
 
 
 def start_process(command: list, log: Path, *, as_owner: bool, environment: dict | None = None) -> subprocess.Popen:
@@ -108,10 +126,12 @@ def wait_for_end(process: subprocess.Popen, seconds: float = WAIT_LIMIT) -> int:
 
 
 def kill_tree(process: subprocess.Popen) -> None:
-    """Ends a process and all below it, by force."""
+    """Ends a process and all below it, by force. All of them have ended: a server's children hold its shared memory."""
     if process.poll() is None:
-        signal_tree(process.pid, signal.SIGKILL)
+        pids = freeze_tree(process.pid)
+        signal_each(pids, signal.SIGKILL)
         process.wait()
+        wait_until(lambda: all(state_of(each) in ("Z", "X", "") for each in pids), f"all below {process.pid} have ended")
 
 
 def kill_programs(program: Path) -> None:
@@ -323,10 +343,10 @@ class Server:
 
     def freeze(self) -> None:
         """Stops it like a machine that hangs: connections stay, and nothing is ever answered."""
-        signal_tree(self.process.pid, signal.SIGSTOP)
+        freeze_tree(self.process.pid)
 
     def thaw(self) -> None:
-        signal_tree(self.process.pid, signal.SIGCONT)
+        signal_each([self.process.pid, *descendants_of(self.process.pid)], signal.SIGCONT)
 
     def promote(self) -> None:
         with self.session() as own:
