@@ -25,6 +25,7 @@ import harness
 HERE = Path(__file__).parent
 TEST_LIMIT = 180  # seconds; a test that takes longer hangs. A module may have its own
 LAST_GRACE = 20   # seconds for a test to notice that its gate was killed
+LINE_LENGTH_MAX = 2000  # of what is shown of a failure
 
 
 class Skip(Exception):
@@ -64,12 +65,14 @@ class Watchdog:
         os._exit(1)
 
 
-def show_variables(failure: Exception) -> None:
-    """The variables of the test at the place where it failed."""
+def show_failure(failure: Exception) -> None:
+    """The variables of the test at the place where it failed, and where that is: last, as long logs lose their middle."""
     for frame, _ in traceback.walk_tb(failure.__traceback__):
         if Path(frame.f_code.co_filename).name.startswith("test_"):
             for name, value in frame.f_locals.items():
-                print(f"  {name} = {repr(value)[:600]}")
+                print(f"  {name} = {repr(value)[:300]}")
+    for line in "".join(traceback.format_exception(failure)).splitlines():
+        print(line[:LINE_LENGTH_MAX])
 
 
 class Module:
@@ -103,8 +106,7 @@ class Module:
                 outcome, remark = "skipped", f": {reason}"
             except Exception as failure:
                 outcome = "FAILED"
-                traceback.print_exc(file=sys.stdout)
-                show_variables(failure)
+                show_failure(failure)
         if watchdog.has_bitten:
             outcome = "FAILED"
         print(f"{outcome:7} {name} ({time.monotonic() - started:.1f} s){remark}", flush=True)
