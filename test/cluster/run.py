@@ -126,6 +126,7 @@ def main() -> int:
     chosen = options.parse_args()
     gate.Gate.program = chosen.program.resolve(strict=True)
     gate.Gate.sanitizer = chosen.sanitizer
+    harness.template_home = gate.Gate.program.parent
 
     harness.install_clean_up()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
