@@ -121,12 +121,15 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--program", required=True, type=Path, help="the program under test")
     options.add_argument("--sanitizer", default="", help="the sanitizers it was built with, as for -fsanitize=")
+    options.add_argument("--heap-meter", type=Path, help="the library that tells how much heap the program uses")
     options.add_argument("module", nargs="?", help="one module; all of them if not given")
     options.add_argument("part", nargs="?", default="", help="only tests with this in their names")
     chosen = options.parse_args()
     gate.Gate.program = chosen.program.resolve(strict=True)
     gate.Gate.sanitizer = chosen.sanitizer
-    harness.template_home = gate.Gate.program.parent
+    gate.Gate.heap_meter = chosen.heap_meter and chosen.heap_meter.resolve(strict=True)
+    if os.access(gate.Gate.program.parent, os.W_OK):
+        harness.template_home = gate.Gate.program.parent
 
     harness.install_clean_up()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -25,6 +25,7 @@ ROUNDS = max(4, SECONDS // 40)
 CLIENTS = 14
 WORKERS = 3
 GROWTH_MAX = 3 * 1024 * 1024  # bytes of resident memory; a kilobyte lost in each visit would be more within minutes
+HEAP_GROWTH_MAX = 512 * 1024  # bytes; what caches that are bounded still take after the second round is less
 
 # Six links to a server, three of one pool, two of one database, one of one user.
 LINKS = 6
@@ -151,9 +152,10 @@ def check_what_was_committed(cluster, clients: list[soaking.Client]) -> None:
 
 def test_nothing_is_lost_and_no_answer_goes_astray(cluster):
     with Gate(cluster, weights=(1, 1), pool_mode="transaction", statement_level_load_balance="on", worker_threads=WORKERS,
-              fact_cache_size="256kB", query_wait_timeout=1, user_pool_mode_list="keeper:session", **LIMITS) as gate:
+              fact_cache_size="64kB", query_wait_timeout=1, user_pool_mode_list="keeper:session", measures_heap=True,
+              **LIMITS) as gate:
         before = gate.fds()
-        memory, counts = [], {}
+        memory, heap, counts = [], [], {}
         for number in range(ROUNDS):
             shared = soaking.Shared(gate.port)
             seed = SEED * 1000 + number
@@ -162,11 +164,15 @@ def test_nothing_is_lost_and_no_answer_goes_astray(cluster):
             check_that_all_is_free(gate, cluster, before)
             check_what_was_committed(cluster, clients)
             memory.append(gate.rss())
+            heap.append(gate.heap())
             for client in clients:
                 for what, count in client.counts.items():
                     counts[what] = counts.get(what, 0) + count
         print(f"seed {SEED}, {ROUNDS} rounds: {dict(sorted(counts.items()))}")
         print("memory after each round in KiB:", *(each // 1024 for each in memory))
+        if None not in heap:
+            print("heap in use after each round in KiB:", *(each // 1024 for each in heap))
+            assert heap[-1] <= heap[1] + HEAP_GROWTH_MAX, "later rounds leave no more on the heap than the first ones"
         if not gate.sanitizer:
             assert memory[-1] <= memory[1] + GROWTH_MAX, "later rounds need no more memory than the first ones"
         gate.stop(signal.SIGTERM)  # which waits for the last session
