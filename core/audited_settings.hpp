@@ -23,16 +23,24 @@ public:
         const auto found = texts_.find(key_of(user, of));
         return found == texts_.end() ? nullptr : &found->second;
     }
-    /// Forgets all when there are too many: they are looked at again.
+    /// Forgets all when they are too large together: they are looked at again.
     void learn(std::string_view user, const settings& of, std::string text)
     {
-        if (texts_.size() >= count_max) texts_.clear();
-        texts_[key_of(user, of)] = std::move(text);
+        auto key = key_of(user, of);
+        constexpr std::size_t entry_bytes = 150;
+        const std::size_t bytes = key.size() + text.size() + entry_bytes;
+        if (bytes_ + bytes > bytes_max) {
+            texts_.clear();
+            bytes_ = 0;
+        }
+        bytes_ += bytes;
+        texts_[std::move(key)] = std::move(text);
     }
+    std::size_t bytes() const { return bytes_; }
+
+    static constexpr std::size_t bytes_max = 1024 * 1024;
 
 private:
-    static constexpr std::size_t count_max = 1000;
-
     static std::string key_of(std::string_view user, const settings& of)
     {
         std::string key{user};
@@ -45,6 +53,7 @@ private:
     }
 
     std::unordered_map<std::string, std::string> texts_;
+    std::size_t bytes_ = 0;  // at least theirs
 };
 
 }  // namespace pgtorii::core

@@ -28,8 +28,10 @@ class Gate:
 
     program: Path  # set by the runner
     sanitizer = ""  # "asan", "tsan" or nothing; set by the runner
+    heap_meter: Path | None = None  # a library that tells how much heap is in use; set by the runner
 
-    def __init__(self, cluster: harness.Cluster, *, weights: tuple = (), waits: bool = True, **settings):
+    def __init__(self, cluster: harness.Cluster, *, weights: tuple = (), waits: bool = True,
+                 measures_heap: bool = False, **settings):
         self.cluster = cluster
         self.directory = harness.make_directory()
         self.port = harness.hold_port()
@@ -38,6 +40,7 @@ class Gate:
         self.process = None
         self._settings = {**self._defaults(weights), **settings}
         self._waits = waits
+        self._measures_heap = measures_heap and self.heap_meter is not None
         self.write_conf()
         try:
             self.start()
@@ -87,8 +90,12 @@ class Gate:
     def start(self) -> None:
         """Starts the program; returns when it knows all its servers."""
         mark = self.log.mark()
+        environment = {**SANITIZER_OPTIONS, **os.environ}
+        if self._measures_heap:
+            (self.directory / "heap").unlink(missing_ok=True)
+            environment |= {"LD_PRELOAD": str(self.heap_meter), "PGTORII_HEAP_METER": str(self.directory / "heap")}
         self.process = harness.start_process([self.program, "-n", "-f", self.conf], self.log.path, as_owner=False,
-                                             environment={**SANITIZER_OPTIONS, **os.environ})
+                                             environment=environment)
         self.log.wait_for("successfully started", mark, alive=self.process)
         if self._waits:
             self.log.wait_for(r"primary node is \d", mark, alive=self.process)
@@ -170,6 +177,14 @@ class Gate:
         field = "VmHWM" if peak else "VmRSS"
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(rf"{field}:\s+(\d+) kB", status)[1]) * 1024
+
+    def heap(self) -> int | None:
+        """Bytes of its heap that are in use, if it was started with `measures_heap` and there is a heap meter."""
+        if not self._measures_heap:
+            return None
+        with socket.socket(socket.AF_UNIX) as asker:
+            asker.connect(str(self.directory / "heap"))
+            return int(asker.recv(100))
 
     def fds(self) -> int:
         """Open descriptors."""

@@ -7,6 +7,7 @@ program ends, in whatever way that happens.
 import atexit
 import contextlib
 import ctypes
+import fcntl
 import os
 import pwd
 import random
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import psycopg2
@@ -73,11 +75,29 @@ def descendants_of(pid: int) -> list[int]:
     return found
 
 
-def signal_tree(pid: int, which: signal.Signals) -> None:
-    """Sends a signal to a process that we started and to all below it."""
-    for each in [pid, *descendants_of(pid)]:
+def state_of(pid: int) -> str:
+    """A process's state as /proc shows it: "T" is stopped, "Z" or "" has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def signal_each(pids: list[int], which: signal.Signals) -> None:
+    for each in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(each, which)
+
+
+def freeze_tree(pid: int) -> list[int]:
+    """Stops a process that we started and all below it, and gives them. Who is listed while it runs may fork unseen."""
+    found: list[int] = []
+    while new := [each for each in [pid, *descendants_of(pid)] if each not in found]:
+        signal_each(new, signal.SIGSTOP)
+        wait_until(lambda seen=new: all(state_of(each) in ("T", "t", "Z", "X", "") for each in seen),
+                   f"what runs below {pid} stands still")
+        found += new
+    return found
 
 
 def start_process(command: list, log: Path, *, as_owner: bool, environment: dict | None = None) -> subprocess.Popen:
@@ -108,10 +128,12 @@ def wait_for_end(process: subprocess.Popen, seconds: float = WAIT_LIMIT) -> int:
 
 
 def kill_tree(process: subprocess.Popen) -> None:
-    """Ends a process and all below it, by force."""
+    """Ends a process and all below it, by force. All of them have ended: a server's children hold its shared memory."""
     if process.poll() is None:
-        signal_tree(process.pid, signal.SIGKILL)
+        pids = freeze_tree(process.pid)
+        signal_each(pids, signal.SIGKILL)
         process.wait()
+        wait_until(lambda: all(state_of(each) in ("Z", "X", "") for each in pids), f"all below {process.pid} have ended")
 
 
 def kill_programs(program: Path) -> None:
@@ -295,6 +317,38 @@ def find_server_programs() -> Path:
     return max(found, key=lambda path: int(path.parts[-3])).parent
 
 
+template_home: Path | None = None  # where data directories to copy are kept; set by the runner
+
+
+def data_template(programs: Path) -> Path:
+    """A data directory as initdb makes it, to be copied: initdb takes longer than all else that a cluster needs."""
+    global template_home
+    options = ["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"]
+    if template_home is None:
+        template_home = make_directory()
+    path = template_home / f"postgres-{programs.parent.name}-{zlib.crc32(repr(options).encode()):08x}"
+    with (template_home / "postgres.lock").open("w") as lock:  # others may make it at the same time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            made = make_directory()
+            call(programs / "initdb", "-D", made / "data", *options, log=made / "log")
+            unfinished = path.with_suffix(".new")
+            copy_tree(made / "data", unfinished)
+            unfinished.rename(path)
+    return path
+
+
+def copy_tree(origin: Path, copy: Path) -> None:
+    shutil.rmtree(copy, ignore_errors=True)
+    subprocess.run(["cp", "-a", "--reflink=auto", origin, copy], check=True)
+
+
+def call(*command, log: Path) -> None:
+    """Runs a program of PostgreSQL's as OWNER; it must succeed."""
+    process = start_process(list(command), log, as_owner=True)
+    assert wait_for_end(process, 120) == 0, f"{command[0]} failed: {log.read_text()[-2000:]}"
+
+
 class Server:
     """One PostgreSQL server."""
 
@@ -307,8 +361,14 @@ class Server:
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
+        self.launch()
+        self.wait_until_accepting()
+
+    def launch(self) -> None:
         self.process = start_process([self.cluster.programs / "postgres", "-D", self.directory, "-p", self.port,
                                       "-k", self.cluster.directory], self.log.path, as_owner=True)
+
+    def wait_until_accepting(self) -> None:
         wait_until(self._accepts, f"{self.name} accepts connections", alive=self.process)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -323,10 +383,10 @@ class Server:
 
     def freeze(self) -> None:
         """Stops it like a machine that hangs: connections stay, and nothing is ever answered."""
-        signal_tree(self.process.pid, signal.SIGSTOP)
+        freeze_tree(self.process.pid)
 
     def thaw(self) -> None:
-        signal_tree(self.process.pid, signal.SIGCONT)
+        signal_each([self.process.pid, *descendants_of(self.process.pid)], signal.SIGCONT)
 
     def promote(self) -> None:
         with self.session() as own:
@@ -394,10 +454,13 @@ class Cluster:
     def __init__(self, standbys: int = 2):
         self.programs = find_server_programs()
         self.directory = make_directory()
-        self.servers: list[Server] = []
-        self._make_primary()
-        for number in range(1, standbys + 1):
-            self._make_standby(number)
+        self.servers = [Server(self, name) for name in ("primary", *(f"standby{n}" for n in range(1, standbys + 1)))]
+        for server in self.servers:
+            self._make(server)
+        for server in self.servers:
+            server.launch()
+        for server in self.servers:
+            server.wait_until_accepting()
         self.wait_for_replay()
 
     def __enter__(self):
@@ -407,9 +470,13 @@ class Cluster:
         self.close()
 
     def close(self) -> None:
-        for server in reversed(self.servers):
-            if server.process is not None:
-                kill_tree(server.process)
+        """Ends the servers at once, but by their own hand: a killed one leaves its shared memory to the machine."""
+        running = [server.process for server in reversed(self.servers) if server.process and server.process.poll() is None]
+        for process in running:
+            process.send_signal(signal.SIGQUIT)
+            signal_each([process.pid, *descendants_of(process.pid)], signal.SIGCONT)  # one may have been frozen
+        for process in running:
+            wait_for_end(process)
 
     @property
     def primary(self) -> Server:
@@ -435,24 +502,16 @@ class Cluster:
         self.primary.run(sql)
         self.wait_for_replay()
 
-    def _make_primary(self) -> None:
-        server = Server(self, "primary")
-        self._call("initdb", "-D", server.directory, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8",
-                   "--locale=C.UTF-8")
+    def _make(self, server: Server) -> None:
+        """Fills its data directory. A copy of a primary that has never run is a base backup of it."""
+        copy_tree(data_template(self.programs), server.directory)
         with (server.directory / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in SERVER_SETTINGS.items())
-        self.servers.append(server)
-        server.start()
-
-    def _make_standby(self, number: int) -> None:
-        server = Server(self, f"standby{number}")
-        self._call("pg_basebackup", "-h", "127.0.0.1", "-p", self.primary.port, "-U", "postgres", "-D",
-                   server.directory, "-R", "-c", "fast", "-X", "stream", "--no-sync", "-d",
-                   f"application_name={server.name}")
-        self.servers.append(server)
-        server.start()
-
-    def _call(self, program: str, *arguments) -> None:
-        log = self.directory / f"{program}.log"
-        process = start_process([self.programs / program, *arguments], log, as_owner=True)
-        assert wait_for_end(process, 120) == 0, f"{program} failed: {log.read_text()[-2000:]}"
+        if server is not self.primary:
+            with (server.directory / "postgresql.auto.conf").open("a") as file:
+                file.write(f"primary_conninfo = 'host=127.0.0.1 port={self.primary.port} user=postgres "
+                           f"application_name={server.name}'\n")
+            signal_file = server.directory / "standby.signal"
+            signal_file.touch()
+            if os.geteuid() == 0:
+                shutil.chown(signal_file, OWNER, OWNER)

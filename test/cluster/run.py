@@ -25,6 +25,7 @@ import harness
 HERE = Path(__file__).parent
 TEST_LIMIT = 180  # seconds; a test that takes longer hangs. A module may have its own
 LAST_GRACE = 20   # seconds for a test to notice that its gate was killed
+LINE_LENGTH_MAX = 2000  # of what is shown of a failure
 
 
 class Skip(Exception):
@@ -64,12 +65,14 @@ class Watchdog:
         os._exit(1)
 
 
-def show_variables(failure: Exception) -> None:
-    """The variables of the test at the place where it failed."""
+def show_failure(failure: Exception) -> None:
+    """The variables of the test at the place where it failed, and where that is: last, as long logs lose their middle."""
     for frame, _ in traceback.walk_tb(failure.__traceback__):
         if Path(frame.f_code.co_filename).name.startswith("test_"):
             for name, value in frame.f_locals.items():
-                print(f"  {name} = {repr(value)[:600]}")
+                print(f"  {name} = {repr(value)[:300]}")
+    for line in "".join(traceback.format_exception(failure)).splitlines():
+        print(line[:LINE_LENGTH_MAX])
 
 
 class Module:
@@ -103,8 +106,7 @@ class Module:
                 outcome, remark = "skipped", f": {reason}"
             except Exception as failure:
                 outcome = "FAILED"
-                traceback.print_exc(file=sys.stdout)
-                show_variables(failure)
+                show_failure(failure)
         if watchdog.has_bitten:
             outcome = "FAILED"
         print(f"{outcome:7} {name} ({time.monotonic() - started:.1f} s){remark}", flush=True)
@@ -119,11 +121,15 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--program", required=True, type=Path, help="the program under test")
     options.add_argument("--sanitizer", default="", help="the sanitizers it was built with, as for -fsanitize=")
+    options.add_argument("--heap-meter", type=Path, help="the library that tells how much heap the program uses")
     options.add_argument("module", nargs="?", help="one module; all of them if not given")
     options.add_argument("part", nargs="?", default="", help="only tests with this in their names")
     chosen = options.parse_args()
     gate.Gate.program = chosen.program.resolve(strict=True)
     gate.Gate.sanitizer = chosen.sanitizer
+    gate.Gate.heap_meter = chosen.heap_meter and chosen.heap_meter.resolve(strict=True)
+    if os.access(gate.Gate.program.parent, os.W_OK):
+        harness.template_home = gate.Gate.program.parent
 
     harness.install_clean_up()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

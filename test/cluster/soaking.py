@@ -93,6 +93,7 @@ class Client:
         self._settings: dict[str, str] = {}
         self._statements: dict[str, str] = {}
         self._channels: set[str] = set()
+        self._tables = 0
 
     def _visit(self) -> None:
         self._begin_visit()
@@ -141,6 +142,11 @@ class Client:
     def token(self) -> str:
         self._token += 1
         return f"token-{self._seed}-{self.number}-{self._token}"
+
+    def word(self) -> str:
+        """For texts that links or the gate remember: one of few that only this client knows. So what they remember
+        reaches its bounds soon, and memory that grows on is lost memory."""
+        return f"word-{self.number}-{self.chance.randint(1, 3)}"
 
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
@@ -216,7 +222,7 @@ class Client:
     def prepared(self) -> None:
         """Drivers number their statements: names are equal everywhere, and texts are not."""
         name = f"S_{self.chance.randint(1, 4)}"
-        own, token = self.token(), self.token()
+        own, token = self.word(), self.token()
         if name not in self._statements or self.chance.random() < 0.3:
             self._statements.pop(name, None)
             self._send(close_statement(name), parse(f"SELECT $1::text || ' {own}'{self._place()}", name), SYNC)
@@ -227,18 +233,18 @@ class Client:
             self._read([f"{token} {self._statements[name]}"])
 
     def prepared_by_sql(self) -> None:
-        name, token = f"q_{self.chance.randint(1, 2)}", self.token()
+        name, word = f"q_{self.chance.randint(1, 2)}", self.word()
         if name not in self._statements:
             if f"tried {name}" in self._statements:
                 return  # whether it is there is not known
             self._statements[f"tried {name}"] = ""
-            self._ask(f"PREPARE {name} AS SELECT '{token}'")
-            self._statements[name] = token
+            self._ask(f"PREPARE {name} AS SELECT '{word}'")
+            self._statements[name] = word
         self._ask(f"EXECUTE {name}", self._statements[name])
 
     def settings(self) -> None:
         name = self.chance.choice(("soak.token", "work_mem"))
-        value = self.token() if name == "soak.token" else f"{self.chance.randint(1, 9)}MB"
+        value = self.word() if name == "soak.token" else f"{self.chance.randint(1, 9)}MB"
         self._settings.pop(name, None)
         self._ask(f"SET {name} = '{value}'")
         self._settings[name] = value
@@ -339,7 +345,8 @@ class Client:
         self._maybe_discard()
 
     def temporary_table(self) -> None:
-        token, name = self.token(), f"own_{self._token}"
+        self._tables += 1  # names of others, too: each session sees its own
+        token, name = self.token(), f"own_{self._tables}"
         self._ask(f"CREATE TEMP TABLE {name} (token text)")
         self._ask(f"INSERT INTO {name} VALUES ('{token}')")
         self._ask(f"SELECT token FROM {name}", token)

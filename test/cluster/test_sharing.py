@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import threading
 
 import harness
@@ -87,6 +88,17 @@ def play(port: int, script: list[bytes]) -> list[list[wire.Message]]:
         return found
 
 
+def is_as_wanted(wanted: list[wire.Message], got: list[wire.Message], in_failed: bool) -> bool:
+    """What a link does not have can't be brought into a failed transaction: it refuses all the same."""
+    errors = [[each for each in side if each.kind != "E"] for side in (wanted, got)]
+    return wanted == got or (in_failed and errors[0] == errors[1])
+
+
+def difference(seed: int, script: list[bytes], at: int, wanted: list[wire.Message], got: list[wire.Message]) -> str:
+    texts = "\n  ".join(str(part) for part in script[:at + 1])
+    return f"seed {seed}, part {at}\n  {texts}\n  wanted {wanted}\n  got    {got}"
+
+
 def check(gate: Gate, cluster, first: int, clients: int, count: int):
     wrong = []
 
@@ -96,11 +108,8 @@ def check(gate: Gate, cluster, first: int, clients: int, count: int):
             wanted, got = play(cluster.primary.port, script), play(gate.port, script)
             is_failed = False
             for at, (left, right) in enumerate(zip(wanted, got, strict=True)):
-                # What a link does not have can't be brought into a failed transaction: it refuses all the same.
-                errors = [[each for each in side if each.kind != "E"] for side in (left, right)]
-                if left != right and not (is_failed and errors[0] == errors[1]):
-                    texts = "\n  ".join(str(part) for part in script[:at + 1])
-                    wrong.append(f"seed {seed}, part {at}\n  {texts}\n  wanted {left}\n  got    {right}")
+                if not is_as_wanted(left, right, is_failed):
+                    wrong.append(difference(seed, script, at, left, right))
                     return
                 is_failed = left[-1].body == b"E"
 
@@ -127,6 +136,62 @@ def test_random_sessions_over_a_link_to_each_server(cluster):
 def test_random_sessions_over_more_links_than_needed(cluster):
     with Gate(cluster, pool_mode="transaction", statement_level_load_balance="on", weights=(1, 1)) as gate:
         check(gate, cluster, 2_000_000 + FIRST_SEED, clients=4, count=COUNT // (4 if Gate.sanitizer else 1))
+
+
+class Turns:
+    """Sessions that play their scripts in turn: each transaction's predecessor on its link is known."""
+
+    def __init__(self, gate: Gate, cluster, chance: random.Random):
+        self._gate = gate
+        self._primary = cluster.primary
+        self._chance = chance
+        self._last_users: dict[str, int] = {}  # sessions, by the process id of the link's server
+        self._last = -1
+        self.transactions = self.from_others = 0
+
+    def play(self, seeds: list[int], at_once: int) -> None:
+        """Each seed's script in a session of its own; a session in a transaction goes on until that is over."""
+        ahead, now = list(seeds), {}
+        while ahead or now:
+            while ahead and len(now) < at_once:
+                seed = ahead.pop()
+                script = groups(seed)
+                client = wire.Wire(self._gate.port).log_in(user="postgres", database="postgres",
+                                                           application_name="sharing")
+                now[seed] = (client, script, iter(enumerate(play(self._primary.port, script))))
+            others = [seed for seed in now if seed != self._last]
+            self._last = self._chance.choice(others if others and self._chance.random() < 0.97 else list(now))
+            if not self._transaction(self._last, *now[self._last]):
+                now.pop(self._last)[0].close()
+
+    def _transaction(self, seed: int, client: wire.Wire, script: list[bytes], ahead) -> bool:
+        """False at the end of the script."""
+        status, used = b"I", []
+        for at, wanted in ahead:
+            mark = self._primary.log.mark()
+            client.send(script[at])
+            got = [replies.comparable(each) for each in client.answer().messages]
+            assert is_as_wanted(wanted, got, status == b"E"), difference(seed, script, at, wanted, got)
+            used += re.findall(r"^(\d+)\|sharing\|.*LOG:  (?:statement|execute)", self._primary.log.since(mark), re.MULTILINE)
+            status = got[-1].body
+            if status == b"I":
+                break
+        if used:
+            self.transactions += 1
+            self.from_others += self._last_users.get(used[0], seed) != seed
+            self._last_users.update((pid, seed) for pid in used)
+        return status == b"I" and at + 1 < len(script)
+
+
+def test_random_sessions_in_turn_over_one_link(cluster):
+    """Nearly each transaction finds what another session has left on its link."""
+    with Gate(cluster, **ONE_LINK, weights=(1, 0)) as gate:
+        turns = Turns(gate, cluster, random.Random(FIRST_SEED))
+        seeds = range(3_000_000 + FIRST_SEED, 3_000_000 + FIRST_SEED + COUNT // (4 if Gate.sanitizer else 1))
+        turns.play(list(seeds), at_once=5)
+        share = turns.from_others / turns.transactions
+        print(f"{turns.transactions} transactions, {share:.1%} of them on a link that another session used just before")
+        assert share >= 0.9
 
 
 def test_one_link_serves_many_sessions_in_turn(cluster):

@@ -3,11 +3,14 @@
 PGTORII_SOAK is the time of it in seconds, PGTORII_SEED its first seed. What clients do stands in soaking.py.
 """
 
+import contextlib
 import os
 import random
 import signal
 import threading
 import time
+
+import psycopg2
 
 import harness
 import soaking
@@ -20,7 +23,9 @@ SEED = int(os.environ.get("PGTORII_SEED", 1))
 TEST_LIMIT = SECONDS + 300
 ROUNDS = max(4, SECONDS // 40)
 CLIENTS = 14
+WORKERS = 3
 GROWTH_MAX = 3 * 1024 * 1024  # bytes of resident memory; a kilobyte lost in each visit would be more within minutes
+HEAP_GROWTH_MAX = 512 * 1024  # bytes; what caches that are bounded still take after the second round is less
 
 # Six links to a server, three of one pool, two of one database, one of one user.
 LINKS = 6
@@ -69,8 +74,9 @@ class Disturbance:
             while not self._stop.wait(self._chance.random()):
                 if self._chance.random() < 0.6:
                     with self._chance.choice(self._cluster.servers).session() as own:
-                        own.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                                 f" WHERE {OURS} ORDER BY random() LIMIT 1")
+                        # With a limit of milliseconds it waits for the end: a late one would be the next check's.
+                        own.rows("SELECT pg_terminate_backend(pid, 60000) FROM (SELECT pid FROM pg_stat_activity"
+                                 f" WHERE {OURS} ORDER BY random() LIMIT 1) AS one")
                 else:
                     self._gate.reload(user_connection_limit_list=self._chance.choice(("limited:1", "limited:2")),
                                       user_pool_mode_list=self._chance.choice(("keeper:session", "keeper:transaction")),
@@ -88,9 +94,19 @@ def soak(gate: Gate, cluster, clients: list[soaking.Client], seconds: float, see
     assert disturbance.failure is None, disturbance.failure
 
 
+def all_workers_show(gate: Gate, name: str, value: str) -> bool:
+    """The log tells of a reload before they have it; until then even a login may wait too long."""
+    with contextlib.ExitStack() as stack, contextlib.suppress(psycopg2.OperationalError):
+        # A session goes to the worker with the fewest: one to each.
+        sessions = [stack.enter_context(gate.session(application_name="harness")) for _ in range(WORKERS)]
+        return all(each.one(f"PGPOOL SHOW {name}") == value for each in sessions)
+    return False
+
+
 def check_that_all_is_free(gate: Gate, cluster, fds: int) -> None:
     """All clients have gone; nothing of them is left."""
     gate.reload(**LIMITS, user_pool_mode_list="keeper:session", query_wait_timeout=30)
+    harness.wait_until(lambda: all_workers_show(gate, "query_wait_timeout", "30s"), "the reload", alive=gate.process)
     with gate.session(application_name="harness") as asker:
         harness.wait_until(lambda: asker.rows("SHOW POOL_PINS") == [], "nobody is pinned", alive=gate.process)
     for server in cluster.servers:
@@ -98,7 +114,8 @@ def check_that_all_is_free(gate: Gate, cluster, fds: int) -> None:
                            f"nothing runs on {server.name}", alive=gate.process)
     check_burst(gate, cluster)
     for server in cluster.servers:
-        assert server.one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+        harness.wait_until(lambda s=server: s.one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0,
+                           f"nobody holds a lock on {server.name}")
         harness.wait_until(lambda s=server: s.count_backends(OURS) <= LINKS, f"{server.name} has {LINKS} links at most")
     harness.wait_until(lambda: gate.fds() <= fds + LINKS * len(cluster.servers), "the gate has closed its descriptors")
 
@@ -112,7 +129,8 @@ def check_burst(gate: Gate, cluster) -> None:
         assert holder.answer().status == "T"
         assert holder.answer(until="Z").one == str(50 + number), holder
     assert cluster.primary.count_backends(f"{OURS} AND state = 'idle in transaction'") == LINKS
-    assert cluster.primary.count_backends(OURS) <= LINKS + 2, "two more are look-ups'"
+    # Servers need a moment to end; two more are look-ups'.
+    harness.wait_until(lambda: cluster.primary.count_backends(OURS) <= LINKS + 2, "links that had to go are closed")
     for holder in holders:
         assert holder.query("COMMIT").status == "I"
         holder.close()
@@ -133,10 +151,11 @@ def check_what_was_committed(cluster, clients: list[soaking.Client]) -> None:
 
 
 def test_nothing_is_lost_and_no_answer_goes_astray(cluster):
-    with Gate(cluster, weights=(1, 1), pool_mode="transaction", statement_level_load_balance="on", worker_threads=3,
-              fact_cache_size="256kB", query_wait_timeout=1, user_pool_mode_list="keeper:session", **LIMITS) as gate:
+    with Gate(cluster, weights=(1, 1), pool_mode="transaction", statement_level_load_balance="on", worker_threads=WORKERS,
+              fact_cache_size="64kB", query_wait_timeout=1, user_pool_mode_list="keeper:session", measures_heap=True,
+              **LIMITS) as gate:
         before = gate.fds()
-        memory, counts = [], {}
+        memory, heap, counts = [], [], {}
         for number in range(ROUNDS):
             shared = soaking.Shared(gate.port)
             seed = SEED * 1000 + number
@@ -145,11 +164,15 @@ def test_nothing_is_lost_and_no_answer_goes_astray(cluster):
             check_that_all_is_free(gate, cluster, before)
             check_what_was_committed(cluster, clients)
             memory.append(gate.rss())
+            heap.append(gate.heap())
             for client in clients:
                 for what, count in client.counts.items():
                     counts[what] = counts.get(what, 0) + count
         print(f"seed {SEED}, {ROUNDS} rounds: {dict(sorted(counts.items()))}")
         print("memory after each round in KiB:", *(each // 1024 for each in memory))
+        if None not in heap:
+            print("heap in use after each round in KiB:", *(each // 1024 for each in heap))
+            assert heap[-1] <= heap[1] + HEAP_GROWTH_MAX, "later rounds leave no more on the heap than the first ones"
         if not gate.sanitizer:
             assert memory[-1] <= memory[1] + GROWTH_MAX, "later rounds need no more memory than the first ones"
         gate.stop(signal.SIGTERM)  # which waits for the last session
