@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 namespace pgtorii::config {
 namespace {
@@ -48,6 +49,21 @@ void check_backends(const settings& values, findings& found)
                  {fmt::format("{} is set, but backend_data_directory{} is not", name, i),
                   "Online recovery needs the data directory of every backend."}});
         }
+    }
+}
+
+void check_node_limits(const settings& values, findings& found)
+{
+    for (const auto& [node, count] : connection_limits(values.node_connection_limit_list)) {
+        std::size_t id = values.backends.size();
+        const auto read = std::from_chars(node.data(), node.data() + node.size(), id);
+        const bool is_node = read.ec == std::errc{} && read.ptr == node.data() + node.size() &&
+                             id < values.backends.size() && values.backends[id].configured;
+        if (is_node) continue;
+        found.push_back({severity::error,
+                         "node_connection_limit_list",
+                         {fmt::format("there is no node \"{}\"", node),
+                          "Name a backend by its number, as in 1:20."}});
     }
 }
 
@@ -111,6 +127,7 @@ std::vector<finding> cross_check(const settings& values)
     findings found;
     check_modes(values, found);
     check_backends(values, found);
+    check_node_limits(values, found);
     check_watchdog(values, found);
     check_sizes(values, found);
     return found;

@@ -248,6 +248,14 @@ constexpr parameter pgtorii_rows[] = {
         .pairs_with_counts()
         .at_reload()
         .ours(),
+    row<&settings::node_connection_limit_list>(
+        "node_connection_limit_list", "",
+        "The most connections to single servers, as node id:number. Reads go elsewhere when a "
+        "standby has no more; for the primary, sessions wait. Of the primary's, two are kept for "
+        "look-ups in the catalog.")
+        .pairs_with_counts()
+        .at_reload()
+        .ours(),
     row<&settings::idle_in_transaction_timeout>(
         "idle_in_transaction_timeout", "0",
         "Disconnects a client that is idle this long inside a transaction, which is rolled back; 0 "

@@ -389,6 +389,7 @@ struct settings {
     int min_pool_size{};         ///< Connections of a pool to a server that don't expire.
     string_list user_connection_limit_list;              ///< "name:count"
     string_list database_connection_limit_list;          ///< "name:count"
+    string_list node_connection_limit_list;              ///< "node id:count"
     std::chrono::seconds idle_in_transaction_timeout{};  ///< Zero: no limit.
     std::int64_t message_size_max{};                     ///< Bytes of a client's message.
 };

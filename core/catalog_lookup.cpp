@@ -149,6 +149,7 @@ task<catalog_lookup::failure> catalog_lookup::obtain_link()
         co_return wrong ? failure{look_up_failure::no_server} : failure{};
     }
     link_ = pool.make(order_.pool, order_.node);
+    if (!link_) co_return look_up_failure::busy;
     if (!co_await connect()) co_return look_up_failure::no_server;
     co_return co_await log_in();
 }

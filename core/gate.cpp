@@ -52,6 +52,15 @@ int backlog_of(const config::settings& settings)
     return static_cast<int>(std::clamp<std::int64_t>(wanted, 128, 10'000));
 }
 
+/// node_connection_limit_list, which was checked when it was read.
+std::unordered_map<int, std::size_t> node_limits_of(const config::settings& settings)
+{
+    std::unordered_map<int, std::size_t> limits;
+    for (const auto& [node, count] : config::connection_limits(settings.node_connection_limit_list))
+        limits[std::stoi(node)] = count;
+    return limits;
+}
+
 turn_limits turn_limits_of(const config::settings& settings)
 {
     const auto children = static_cast<std::size_t>(settings.num_init_children);
@@ -60,7 +69,8 @@ turn_limits turn_limits_of(const config::settings& settings)
             .count_max_of_pool = children,
             .queue_count_max = static_cast<std::size_t>(settings.query_wait_queue_max),
             .of_users = config::connection_limits(settings.user_connection_limit_list),
-            .of_databases = config::connection_limits(settings.database_connection_limit_list)};
+            .of_databases = config::connection_limits(settings.database_connection_limit_list),
+            .of_nodes = node_limits_of(settings)};
 }
 
 routing::written_table_clock::limits table_limits_of(const config::settings& settings)
@@ -219,6 +229,7 @@ void gate::publish(ha::cluster_view_ptr view)
         check_budget(node);
     }
     view_ = view;
+    pool_.set_primary(view->primary);
     causal_watch_->on_view(*view);  // before sessions see it: see causal_watch
     on_each_home([view](session_home& home) { home.publish(view); });
 }

@@ -9,6 +9,11 @@ namespace pgtorii::core {
 
 // Links are never destroyed under the mutex: their destructor comes back for it.
 
+link_pool::link_pool(turn_limits limits) : limits_(std::move(limits))
+{
+    bound_turns();
+}
+
 link_pool::~link_pool()
 {
     drop_all();
@@ -54,6 +59,8 @@ void link_pool::set_limits(const turn_limits& limits)
     limits_.queue_count_max = limits.queue_count_max;
     limits_.of_users = limits.of_users;
     limits_.of_databases = limits.of_databases;
+    limits_.of_nodes = limits.of_nodes;
+    bound_turns();
     const auto apply = [](auto& groups, const auto& wanted) {
         for (auto& [name, group] : groups) {
             const auto limit = wanted.find(name);
@@ -65,9 +72,36 @@ void link_pool::set_limits(const turn_limits& limits)
     grant_free_turns(-1);
 }
 
+void link_pool::set_primary(int node)
+{
+    const std::lock_guard guard{mutex_};
+    primary_ = node;
+    bound_turns();
+    grant_free_turns(-1);
+}
+
+/// How many links a node may have.
+std::size_t link_pool::link_limit_of(int node) const
+{
+    const auto own = limits_.of_nodes.find(node);
+    return own == limits_.of_nodes.end() ? limits_.count_max
+                                         : std::min(own->second, limits_.count_max);
+}
+
+/// A turn must not be worth nothing: who has one gets a link to the primary. Extra turns of
+/// look-ups are within a limit of the node's own, or they would take a session's last link.
+void link_pool::bound_turns()
+{
+    turn_count_max_ = limits_.count_max;
+    if (!limits_.of_nodes.contains(primary_)) return;
+    const auto limit = limits_.of_nodes.at(primary_);
+    const auto less = limit > extra_turn_count_max ? limit - extra_turn_count_max : 1;
+    turn_count_max_ = std::min(turn_count_max_, less);
+}
+
 bool link_pool::has_turn_for(const pool& of) const
 {
-    return turn_count_ < limits_.count_max && of.turn_count < limits_.count_max_of_pool &&
+    return turn_count_ < turn_count_max_ && of.turn_count < limits_.count_max_of_pool &&
            !of.of_user->is_full() && !of.of_database->is_full();
 }
 
@@ -254,7 +288,9 @@ std::unique_ptr<server_link> link_pool::make(const std::shared_ptr<pool>& home, 
     {
         const std::lock_guard guard{mutex_};
         auto& count = link_counts_[node];
-        if (count >= limits_.count_max) closed_for_it = oldest_parked(node);
+        const auto limit = link_limit_of(node);
+        if (count >= limit) closed_for_it = oldest_parked(node);
+        if (count >= limit && !closed_for_it && limits_.of_nodes.contains(node)) return nullptr;
         // The closed one is still counted until it is destroyed below, so the count may pass its
         // limit by this one.
         ++count;
@@ -269,7 +305,7 @@ void link_pool::put(std::unique_ptr<server_link> link, clock::time_point now)
     link->returned_at = now;
     std::unique_ptr<server_link> surplus;  // declared before the guard, so destroyed after it
     const std::lock_guard guard{mutex_};
-    if (link_counts_[link->node()] > limits_.count_max) {
+    if (link_counts_[link->node()] > link_limit_of(link->node())) {
         surplus = std::move(link);
         return;
     }

@@ -82,6 +82,8 @@ struct turn_limits {
     /// Those of some users and databases, by name.
     std::unordered_map<std::string, std::size_t> of_users{};
     std::unordered_map<std::string, std::size_t> of_databases{};
+    /// Links of single nodes, by id.
+    std::unordered_map<int, std::size_t> of_nodes{};
 };
 
 /// All links that no session holds, and the budget of links: num_init_children * max_pool for each
@@ -101,7 +103,7 @@ struct turn_limits {
 /// silent.
 class link_pool {
 public:
-    explicit link_pool(turn_limits limits) : limits_(std::move(limits)) {}
+    explicit link_pool(turn_limits limits);
     ~link_pool();
 
     static constexpr std::size_t extra_turn_count_max = 2;
@@ -110,8 +112,11 @@ public:
     static constexpr std::chrono::milliseconds local_preference{5};
 
     std::size_t link_count_max() const { return limits_.count_max; }
-    /// New limits of users and databases; turns above them are not called back.
+    /// New limits of users, databases and nodes; turns and links above them are not called back.
     void set_limits(const turn_limits& limits);
+    /// Each turn may need a link to this node: there are no more turns than it has links for.
+    /// Negative: there is no primary.
+    void set_primary(int node);
 
     /// The pool of `key`, made when it is not there.
     std::shared_ptr<pool> find(std::string_view key, std::string_view user,
@@ -145,7 +150,7 @@ public:
     /// A parked link of this pool and node that is alive, or null: the caller makes one.
     std::unique_ptr<server_link> take(pool& from, int node);
     /// A new, unconnected link, counted from now on. Needs a turn. A parked link of another pool
-    /// may be closed for it.
+    /// may be closed for it. Null: the node has a limit of its own, and all its links are in use.
     std::unique_ptr<server_link> make(const std::shared_ptr<pool>& home, int node);
     /// Parks a clean link. The caller has detached its session's state from it. Where the extra
     /// turns have made more links than there may be, it is closed instead.
@@ -184,6 +189,8 @@ private:
     group_of(std::unordered_map<std::string, std::shared_ptr<turn_group>>& groups,
              const std::unordered_map<std::string, std::size_t>& limits, const std::string& name);
     bool has_turn_for(const pool& of) const;
+    std::size_t link_limit_of(int node) const;
+    void bound_turns();
     void count_turn(pool& of, int by);
     waiting_session* next_waiter(const pool* of, int worker) const;
     void leave(waiting_session& who);
@@ -196,6 +203,8 @@ private:
     std::unordered_map<std::string, std::shared_ptr<turn_group>> users_;
     std::unordered_map<std::string, std::shared_ptr<turn_group>> databases_;
     std::unordered_map<int, std::size_t> link_counts_;  // by node
+    int primary_ = -1;
+    std::size_t turn_count_max_ = 1;  // limits_.count_max, or what the primary has links for
     std::size_t turn_count_ = 0;
     std::size_t extra_turn_count_ = 0;
     std::vector<pool*> waited_for_;  // pools with a queue

@@ -174,7 +174,13 @@ task<opening> client_session::obtain_link(int node)
         note_taken_over(link);
         co_return outcome;
     }
-    links_.push_back(home_.services.pool.make(pool_, node));
+    auto made = home_.services.pool.make(pool_, node);
+    if (!made) {
+        outcome.what = opening::outcome::no_room;
+        outcome.error = no_room_error(node);
+        co_return outcome;
+    }
+    links_.push_back(std::move(made));
     auto& link = *links_.back();
     outcome = co_await open_link(link, false);
     link.note_leased(home_.loop.now());
@@ -214,9 +220,8 @@ bool client_session::give_way(route& way, const opening& outcome)
     if (is_over()) return false;
     const bool is_reader = way.node != main_node();
     const bool has_transaction = status() != 'I';
-    if (is_reader || !has_transaction) {
-        avoid(way.node);
-    }
+    const bool has_room = outcome.what != opening::outcome::no_room;
+    if (has_room && (is_reader || !has_transaction)) avoid(way.node);
     if (is_reader) {
         way = resolve({routing::target::primary, routing::reason::no_standby});
         return true;

@@ -185,7 +185,12 @@ task<bool> client_session::open_login_link()
         const int node = has_primary ? home_.view->primary : home_.view->main_node();
         opening outcome;
         if (node >= 0) {
-            links_.push_back(home_.services.pool.make(pool_, node));
+            auto made = home_.services.pool.make(pool_, node);
+            if (!made) {
+                send_fatal(no_room_error(node));
+                co_return false;
+            }
+            links_.push_back(std::move(made));
             outcome = co_await open_link(*links_.back(), true);
             if (outcome.what == opening::outcome::ready) co_return true;
             drop_link(*links_.back());

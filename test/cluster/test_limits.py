@@ -171,3 +171,35 @@ def test_what_one_process_makes_meaningless_is_told_once(cluster):
         words = gate.log.since()
         for name in ("child_life_time", "child_max_connections", "serialize_accept"):
             assert words.count(f'"{name}" has no effect: one process serves all clients') == 1, name
+
+
+def test_a_server_has_no_more_links_than_its_limit(cluster):
+    standby = cluster.standbys[0]
+    for mode in ("transaction", "session"):
+        with Gate(cluster, weights=(0, 1, 0), pool_mode=mode, num_init_children=10, max_pool=1,
+                  node_connection_limit_list="0:6, 1:2") as gate:
+            clients = [gate.wire(application_name="limited") for _ in range(4)]
+            served = []
+            for client in clients:
+                client.query("BEGIN")
+                served.append(int(client.query("SELECT inet_server_port()").one))
+            # Reads beyond the standby's limit are the primary's.
+            assert [port == standby.port for port in served].count(True) == 2, served
+            # Two of the primary's six are for look-ups: the fifth client waits.
+            late = gate.wire(application_name="limited")
+            late.send(wire.query("SELECT inet_server_port()"))
+            for client in clients:
+                assert client.query("SELECT 1").one == "1"
+            assert cluster.primary.count_backends("application_name = 'limited'") <= 6
+            assert standby.count_backends("application_name = 'limited'") <= 2
+            clients[0].query("COMMIT")
+            clients[0].close()
+            assert late.answer(until="Z").one
+            for client in (*clients[1:], late):
+                client.close()
+
+
+def test_a_limit_for_a_node_that_is_not_there_is_refused(cluster):
+    with Gate(cluster) as gate:
+        gate.reload(node_connection_limit_list="7:1")
+        gate.log.wait_for('there is no node "7"')

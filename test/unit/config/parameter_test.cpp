@@ -195,7 +195,7 @@ TEST_CASE("Our own parameters stand in their own section, the last one")
         }
     }
     CHECK(sections().back().name == "pgtorii");
-    CHECK(sections().back().rows.size() == 22);
+    CHECK(sections().back().rows.size() == 23);
     const settings values;
     CHECK(values.query_wait_timeout == std::chrono::minutes(2));
     CHECK(values.analyze_bytes_max == 65536);
@@ -222,7 +222,7 @@ TEST_CASE("Rows are complete")
             CHECK(row.get(values, index) == held);
         }
     });
-    CHECK(count == 203 + 22);
+    CHECK(count == 203 + 23);
 }
 
 TEST_CASE("No two rows write to the same member")

@@ -132,7 +132,7 @@ TEST_CASE("Groups show all members of each configured slot")
 TEST_CASE("ALL shows the groups, then the others by falling length; old names are left out")
 {
     const auto rows = show_all(sample());
-    CHECK(rows.size() == 206 + 22);  // Pgpool-II's newest version has 206 with two backends
+    CHECK(rows.size() == 206 + 23);  // Pgpool-II's newest version has 206 with two backends
     CHECK(rows[0].item == "backend_hostname0");
     CHECK(rows[12].item == "health_check_period");
     for (std::size_t i = 12 + 24 + 1; i < rows.size(); ++i)

@@ -207,6 +207,63 @@ TEST_CASE("A pool, a user and a database may have fewer turns than there are")
     CHECK(pool.turn_count() == 0);
 }
 
+TEST_CASE("A node may have fewer links than there are turns, and the primary as many as there are")
+{
+    bench tools;
+    auto limits = limits_of(10);
+    limits.of_nodes = {{0, 5}, {1, 2}};
+    link_pool pool{limits};
+    const auto one = pool.find("a", "u", "d");
+    const auto other = pool.find("b", "v", "d");
+    const auto turns = [&] {
+        std::size_t count = 0;
+        while (pool.take_turn(one)) ++count;
+        return count;
+    };
+    const auto give_back = [&](std::size_t count) {
+        while (count-- > 0) pool.return_turn(*one, 0);
+    };
+    // Two of the primary's are for look-ups.
+    pool.set_primary(0);
+    CHECK(turns() == 3);
+    give_back(3);
+    pool.set_primary(1);
+    CHECK(turns() == 1);
+    give_back(1);
+    pool.set_primary(2);
+    CHECK(turns() == 10);
+    // Whoever waits gets what a change sets free.
+    pool.set_primary(0);
+    bool is_granted = false;
+    const auto waiting = waiter_of(other, 0, 1, [&](bool) { is_granted = true; });
+    CHECK(pool.take_turn_or_queue(*waiting) == link_pool::turn::queued);
+    give_back(7);
+    CHECK_FALSE(is_granted);
+    pool.set_primary(-1);
+    CHECK(is_granted);
+
+    auto first = tools.make(pool, one, 1);
+    auto second = tools.make(pool, one, 1);
+    CHECK(pool.make(one, 1) == nullptr);
+    CHECK(pool.make(one, 0) != nullptr);
+    CHECK(pool.link_count(1) == 2);
+    // A parked one makes room, of whatever pool.
+    pool.put(std::move(first.link), {});
+    CHECK(pool.make(other, 1) != nullptr);
+    CHECK(pool.parked_count() == 0);
+    // A limit that is lowered closes nothing that is in use.
+    auto third = tools.make(pool, one, 1);
+    limits.of_nodes = {{1, 1}};
+    pool.set_limits(limits);
+    CHECK(pool.link_count(1) == 2);
+    CHECK(pool.make(one, 1) == nullptr);
+    pool.put(std::move(third.link), {});
+    CHECK(pool.parked_count() == 0);
+    CHECK(pool.link_count(1) == 1);
+    give_back(3);
+    pool.return_turn(*other, 0);
+}
+
 TEST_CASE("A parked link serves the same user, database and parameters only")
 {
     bench on;
