@@ -469,7 +469,8 @@ private:
     std::uint64_t causal_ticket_ = 0;
     std::optional<ha::causal_board::floor> causal_floor_;
 
-    clock::time_point idle_since_{};  // epoch: the client waits for us, or is being served
+    clock::time_point told_of_wait_at_{};  // that all links are in use
+    clock::time_point idle_since_{};       // epoch: the client waits for us, or is being served
 
     // What has happened.
     bool client_is_gone_ = false;

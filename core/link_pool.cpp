@@ -136,7 +136,7 @@ link_pool::turn link_pool::take_turn_or_queue(waiting_session& who)
     if (limits_.queue_count_max > 0 && waiting >= limits_.queue_count_max) return turn::refused;
     if (of.queue.empty()) waited_for_.push_back(&of);
     who.place = of.queue.insert(of.queue.end(), &who);
-    who.is_queued = true;
+    who.is_queued.store(true, std::memory_order_relaxed);
     waiter_count_.fetch_add(1, std::memory_order_seq_cst);
     return turn::queued;
 }
@@ -164,7 +164,6 @@ void link_pool::leave(waiting_session& who)
 {
     auto& of = *who.of;
     of.queue.erase(who.place);
-    who.is_queued = false;
     if (of.queue.empty()) std::erase(waited_for_, &of);
     waiter_count_.fetch_sub(1, std::memory_order_seq_cst);
 }
@@ -174,6 +173,8 @@ void link_pool::grant(waiting_session& who, int worker)
     leave(who);
     count_turn(*who.of, 1);
     who.granted(who.worker == worker);
+    // The last that is done with it: from here on its session may destroy it, without the mutex.
+    who.is_queued.store(false, std::memory_order_release);
 }
 
 /// One turn that was given back may let several on: those of a user or database with room again.
@@ -206,16 +207,20 @@ void link_pool::return_turn(pool& of, int worker, link_list&& links, clock::time
 
 bool link_pool::leave_queue(waiting_session& who)
 {
+    if (!who.is_queued.load(std::memory_order_acquire)) return false;
     const std::lock_guard guard{mutex_};
-    if (!who.is_queued) return false;
+    if (!who.is_queued.load(std::memory_order_relaxed)) return false;
     leave(who);
+    who.is_queued.store(false, std::memory_order_relaxed);
     return true;
 }
 
 bool link_pool::is_queued(const waiting_session& who) const
 {
+    if (!who.is_queued.load(std::memory_order_acquire)) return false;
+    // It may be in the middle of being granted.
     const std::lock_guard guard{mutex_};
-    return who.is_queued;
+    return who.is_queued.load(std::memory_order_relaxed);
 }
 
 link_pool::look_up_turn link_pool::take_look_up_turn(pool& of)

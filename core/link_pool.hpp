@@ -71,7 +71,8 @@ struct waiting_session {
     /// What came with the turn: links of its pool, watched on its worker by nobody.
     link_list links;
     std::list<waiting_session*>::iterator place{};
-    bool is_queued = false;
+    /// False once a turn was granted, and then nobody but the session itself has to do with this.
+    std::atomic<bool> is_queued{false};
 };
 
 /// How many turns there may be.

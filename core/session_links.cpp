@@ -20,6 +20,9 @@ constexpr std::chrono::seconds primary_wait_limit{30};
 constexpr std::chrono::seconds primary_retry_pause{1};
 /// Where sessions share links: a client that has waited so long is told.
 constexpr std::chrono::seconds long_wait{2};
+/// ... and told again after that time: when all clients wait long for each statement, the notices
+/// would add to what they wait for.
+constexpr std::chrono::seconds long_wait_reminder{60};
 
 }  // namespace
 
@@ -87,6 +90,10 @@ task<server_link*> client_session::prepare(route& way)
                            : fmt::format("No server connection became free within {} s.",
                                          settings_->query_wait_timeout.count())});
         co_return nullptr;
+    }
+    // What came with the turn has most often all that is needed.
+    if (auto* const link = way.node >= 0 && !is_over() ? ready_link(way.node) : nullptr) {
+        co_return link;
     }
     const auto give_up = home_.loop.now() + primary_wait_limit;
     while (!is_over()) {
@@ -307,6 +314,7 @@ task<client_session::readiness_of_link> client_session::bring_state(server_link&
 
 void client_session::tell_of_wait()
 {
+    told_of_wait_at_ = home_.loop.now();
     auto& pool = home_.services.pool;
     home_.replies.notice_response(
         {.severity = "NOTICE",
@@ -359,6 +367,8 @@ bool client_session::take_turn_now()
 {
     if (shares_links() && take_idle_lease()) return true;
     auto& pool = home_.services.pool;
+    // Behind others it stands in the queue, and no worker keeps idle ones then.
+    if (pool.has_waiters()) return false;
     // Idle ones of this worker, of whatever pool, make room.
     do {
         has_turn_ = pool.take_turn(pool_);
@@ -393,9 +403,11 @@ task<client_session::turn_outcome> client_session::take_turn(bool may_tell)
     waiting_->of = pool_;
     waiting_->worker = home_.loop.index();
     waiting_->since = home_.loop.now();
-    waiting_->granted = [this, &owner = home_, session = id_](bool is_here) {
+    // It captures no more than a std::function holds without an allocation. The session is there:
+    // it can't end without leaving the queue.
+    waiting_->granted = [this](bool is_here) {
         if (is_here) return on_turn_granted();
-        owner.loop.post([&owner, session] {
+        home_.loop.post([&owner = home_, session = id_] {
             if (auto* const found = owner.find(session)) found->on_turn_granted();
         });
     };
@@ -409,10 +421,11 @@ task<client_session::turn_outcome> client_session::take_turn(bool may_tell)
     runtime::deadline pause{events_, event_pause};  // deadline_ bounds the whole
     if (may_tell) {
         // Where links are shared, a short wait is nothing to speak of.
-        if (shares_links()) {
-            home_.loop.arm(pause, long_wait);
-        } else {
+        if (!shares_links()) {
             tell_of_wait();
+        } else if (told_of_wait_at_ == clock::time_point{} ||
+                   home_.loop.now() - told_of_wait_at_ >= long_wait_reminder) {
+            home_.loop.arm(pause, long_wait);
         }
         if (settings_->query_wait_timeout.count() > 0) {
             home_.loop.arm(deadline_, settings_->query_wait_timeout);
