@@ -31,7 +31,7 @@ client_session::client_session(session_home& home, std::uint64_t id, runtime::de
 client_session::~client_session()
 {
     // A session that was cut short (the gate is closing) gives back what it holds all the same.
-    if (has_key_) home_.services.cancels.remove(key_);
+    if (has_key_) home_.services.cancels.remove(pid_);
     leave_queue();
     cancels_.clear();
     links_.clear();
@@ -65,7 +65,7 @@ task<> client_session::run()
     client_.close();
     input_.consume(input_.size());
     output_.clear();
-    if (has_key_) home_.services.cancels.remove(key_);
+    if (has_key_) home_.services.cancels.remove(pid_);
     has_key_ = false;
     bool is_clean = true;
     try {

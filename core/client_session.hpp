@@ -157,10 +157,10 @@ private:
     // session_login.cpp
     runtime::task<bool> log_in();
     runtime::task<bool> read_startup(protocol::startup_result& asked);
-    runtime::task<bool> log_in_at_server();
+    runtime::task<bool> log_in_at_server(const cancel_key& key);
     runtime::task<bool> open_login_link();
     void serve_cancel_request(std::span<const std::byte> key, std::uint32_t pid);
-    void send_welcome(const welcome& told);
+    void send_welcome(const welcome& told, const cancel_key& key);
     runtime::task<bool> relay_challenge(server_link& link, std::span<const std::byte> challenge,
                                         bool wants_answer);
 
@@ -445,7 +445,7 @@ private:
     int peer_port_;
     std::shared_ptr<core::pool> pool_;                   // null: it has not said yet
     std::unique_ptr<std::string> own_application_name_;  // null: still that of the start-up
-    cancel_key key_;
+    std::uint32_t pid_ = 0;  // of its cancel key, which the registry has
     bool has_key_ = false;
     bool is_logged_in_ = false;
     settings_ptr settings_;

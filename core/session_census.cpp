@@ -69,7 +69,7 @@ std::shared_ptr<census_taking> start_census(session_home& home, std::uint64_t se
 
 session_facts client_session::facts_now() const
 {
-    session_facts facts{.pid = key_.pid,
+    session_facts facts{.pid = pid_,
                         .activity = session_activity::serving,
                         .began_at = wall_time_of(began_),
                         .user = std::string{user()},

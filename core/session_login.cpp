@@ -55,11 +55,13 @@ task<bool> client_session::log_in()
     }
     mode_ = config::pool_mode_of(*settings_, user(), database());
 
-    key_ = home_.services.cancels.add({home_.loop.index(), id_});
+    const auto key =
+        home_.services.cancels.add({home_.loop.index(), id_}, asked.cancel_secret_bytes());
+    pid_ = key.pid;
     has_key_ = true;
     if (const auto known = home_.services.pool.welcome_of(*pool_)) {
-        send_welcome(*known);
-    } else if (!co_await log_in_at_server()) {
+        send_welcome(*known, key);
+    } else if (!co_await log_in_at_server(key)) {
         co_return false;
     }
     deadline_.disarm();
@@ -107,7 +109,7 @@ task<bool> client_session::read_startup(protocol::startup_result& asked)
             input_.consume(packet.consumed);
             asked = packet;
             if (asked.needs_negotiation()) {
-                home_.replies.negotiate_protocol_version(0, asked.negotiated);
+                home_.replies.negotiate_protocol_version(asked.minor_served(), asked.negotiated);
                 send_replies();
             }
             co_return true;
@@ -119,15 +121,11 @@ task<bool> client_session::read_startup(protocol::startup_result& asked)
 /// this key, if any.
 void client_session::serve_cancel_request(std::span<const std::byte> secret, std::uint32_t pid)
 {
-    if (secret.size() != 4) return;
-    cancel_key key{.pid = pid, .secret = 0};
-    for (const auto byte : secret)
-        key.secret = key.secret << 8 | std::to_integer<std::uint32_t>(byte);
     if (settings_->log_client_messages) {
         log(config::message_level::log, "Cancel message from frontend.",
             fmt::format("process id: {}", pid));
     }
-    const auto place = home_.services.cancels.find(key);
+    const auto place = home_.services.cancels.find(pid, secret);
     if (!place) {
         log(config::message_level::log, "invalid cancel key");
         return;
@@ -143,7 +141,7 @@ void client_session::serve_cancel_request(std::span<const std::byte> secret, std
 /// A server that asks for nothing has let this user in: the link goes to the pool, and its welcome
 /// serves later logins while the pool lives. A server that asks proves the client once, to itself:
 /// that link is the session's own to its end.
-task<bool> client_session::log_in_at_server()
+task<bool> client_session::log_in_at_server(const cancel_key& key)
 {
     const auto turn = co_await take_turn(false);
     if (turn != turn_outcome::taken) {
@@ -157,7 +155,7 @@ task<bool> client_session::log_in_at_server()
     if (!co_await open_login_link()) co_return false;
     auto& opened = *links_.back();
     auto told = std::make_shared<welcome>(welcome{opened.parameters});
-    send_welcome(*told);
+    send_welcome(*told, key);
     is_exclusive_ = opened.was_challenged;
     if (!is_exclusive_) {
         home_.services.pool.set_welcome(*pool_, std::move(told));
@@ -221,17 +219,14 @@ task<bool> client_session::open_login_link()
 
 /// AuthenticationOk (unless the server's own was relayed), ParameterStatus, the session's cancel
 /// key, ReadyForQuery.
-void client_session::send_welcome(const welcome& told)
+void client_session::send_welcome(const welcome& told, const cancel_key& key)
 {
     home_.replies.authentication_ok();
     for (const auto& [name, value] : told.parameters) {
         home_.replies.parameter_status(name, value);
         note_parameter(name, value);
     }
-    const std::array<std::byte, 4> secret{std::byte(key_.secret >> 24),
-                                          std::byte(key_.secret >> 16), std::byte(key_.secret >> 8),
-                                          std::byte(key_.secret)};
-    home_.replies.backend_key_data(key_.pid, secret);
+    home_.replies.backend_key_data(key.pid, key.secret);
     home_.replies.ready_for_query('I');
     send_replies();
 }

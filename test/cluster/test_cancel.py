@@ -137,3 +137,36 @@ def test_requests_that_race_with_statements(cluster):
                     client.close()
 
         harness.run_in_parallel(torment, torment, live, live)
+
+
+PROTOCOL_3_2 = 0x30002
+
+
+def test_keys_of_both_protocol_versions(cluster):
+    """In 3.2 a key has 32 bytes. One that is cut, too long, wrong in a byte or another session's cancels nothing."""
+    for mode in ("session", "transaction"):
+        with Gate(cluster, pool_mode=mode) as gate:
+            clients = [gate.wire(), gate.wire(version=PROTOCOL_3_2), gate.wire(version=PROTOCOL_3_2)]
+            assert [len(client.secret) for client in clients] == [4, 32, 32]
+            assert not any(each.kind == "v" for client in clients for each in client.welcome.messages)
+            for number, client in enumerate(clients):
+                client.send(wire.query(LONG_WRITE))
+                wait_until_it_runs(cluster, LONG_WRITE)
+                secret, other = client.secret, clients[number - 1].secret
+                for wrong in (secret[:-1], secret + b"\0", secret[:4] if len(secret) > 4 else secret * 8, other,
+                              secret[:-1] + bytes([secret[-1] ^ 1]), bytes([secret[0] ^ 128]) + secret[1:]):
+                    cancel(gate, client.pid, wrong)
+                cancel(gate, clients[number - 1].pid, secret)
+                assert cluster.primary.count_backends(f"state = 'active' AND query = '{LONG_WRITE}'") == 1
+                cancel(gate, client.pid, secret)
+                assert client.answer().error["C"] == "57014"
+                assert client.query("SELECT 'alive'").one == "alive"
+
+
+def test_newer_versions_are_negotiated(cluster):
+    for minor, served, length in ((1, None, 4), (3, 0x30002, 32), (9999, 0x30002, 32)):
+        with Gate(cluster) as gate, gate.wire(version=0x30000 + minor) as client:
+            told = [each for each in client.welcome.messages if each.kind == "v"]
+            assert [int.from_bytes(each.body[:4], "big") for each in told] == ([served] if served else [])
+            assert len(client.secret) == length
+            assert client.query("SELECT 1").one == "1"
