@@ -172,8 +172,8 @@ startup_result refuse_version(std::uint32_t version)
 {
     auto made =
         refuse(fatal(sqlstate::feature_not_supported,
-                     fmt::format("unsupported frontend protocol {}.{}: server supports 3.0 to 3.0",
-                                 version >> 16, version & 0xffff)));
+                     fmt::format("unsupported frontend protocol {}.{}: server supports 3.0 to 3.{}",
+                                 version >> 16, version & 0xffff, protocol_minor_max)));
     made.is_before_v3 = version >> 16 < 3;
     return made;
 }

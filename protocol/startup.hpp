@@ -2,6 +2,7 @@
 
 #include "protocol/pg_error.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -18,9 +19,19 @@ inline constexpr std::uint32_t startup_length_max = 10'004;
 
 /// What the first word after the length says.
 inline constexpr std::uint32_t protocol_version_3_0 = 196'608;
+inline constexpr std::uint32_t protocol_version_3_2 = 196'610;
 inline constexpr std::uint32_t cancel_request_code = 80'877'102;
 inline constexpr std::uint32_t ssl_request_code = 80'877'103;
 inline constexpr std::uint32_t gssenc_request_code = 80'877'104;
+
+/// The newest minor of protocol 3 that we serve. 3.1 has never been used, and is 3.0 by another
+/// name.
+inline constexpr std::uint16_t protocol_minor_max = 2;
+
+/// Bytes of the cancel keys that we give: from 3.2 on they may have up to cancel_secret_bytes_max,
+/// and older clients take four.
+inline constexpr std::size_t cancel_secret_bytes_3_0 = 4;
+inline constexpr std::size_t cancel_secret_bytes_3_2 = 32;
 
 /// Name and value of the settings in a start-up message.
 using startup_parameters = std::vector<std::pair<std::string, std::string>>;
@@ -48,7 +59,7 @@ struct startup_result {
     std::vector<std::byte> cancel_secret;
 
     // Of a startup_message.
-    std::uint16_t minor = 0;  ///< Of protocol 3, as asked for; we serve 3.0.
+    std::uint16_t minor = 0;  ///< Of protocol 3, as asked for.
     std::string user;
     std::string database;  ///< The user's name when the client named none.
     /// All others, sorted by name without regard to case (as PostgreSQL compares setting names);
@@ -58,8 +69,15 @@ struct startup_result {
     std::vector<std::string> negotiated;  ///< Names that begin with _pq_., in their order.
 
     bool is_replication() const { return replication != replication_mode::none; }
-    /// A NegotiateProtocolVersion has to be sent before anything else.
-    bool needs_negotiation() const { return minor > 0 || !negotiated.empty(); }
+    /// A NegotiateProtocolVersion has to be sent before anything else: minor_served(), and all of
+    /// `negotiated`, since we know no such option.
+    bool needs_negotiation() const { return minor > protocol_minor_max || !negotiated.empty(); }
+    /// The minor that the session goes on with.
+    std::uint16_t minor_served() const { return std::min(minor, protocol_minor_max); }
+    std::size_t cancel_secret_bytes() const
+    {
+        return minor_served() >= 2 ? cancel_secret_bytes_3_2 : cancel_secret_bytes_3_0;
+    }
 
     // Of refused.
     pg_error error;

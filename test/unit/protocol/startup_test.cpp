@@ -130,9 +130,9 @@ TEST_CASE("A user is needed")
 TEST_CASE("Other protocols are refused in PostgreSQL's words")
 {
     check_refused(parse(packet(0x0004'0001, "user\0a\0\0"s)), "0A000",
-                  "unsupported frontend protocol 4.1: server supports 3.0 to 3.0");
+                  "unsupported frontend protocol 4.1: server supports 3.0 to 3.2");
     const auto old = parse(packet(0x0002'0000, std::string(288, '\0')));
-    check_refused(old, "0A000", "unsupported frontend protocol 2.0: server supports 3.0 to 3.0");
+    check_refused(old, "0A000", "unsupported frontend protocol 2.0: server supports 3.0 to 3.2");
     CHECK(old.is_before_v3);
     CHECK_FALSE(parse(packet(0x0004'0000, "")).is_before_v3);
     CHECK(parse(packet(0, "")).is_before_v3);
@@ -147,7 +147,19 @@ TEST_CASE("A newer minor version or unknown protocol options are negotiated")
     CHECK(made.needs_negotiation());
     CHECK(made.negotiated == std::vector<std::string>{"_pq_.test_protocol_negotiation", "_pq_.b"});
     CHECK(made.parameters.empty());
-    CHECK(parse(packet(0x0003'0002, "user\0a\0\0"s)).needs_negotiation());
+    CHECK(made.minor_served() == 2);
+    CHECK(made.cancel_secret_bytes() == 32);
+    CHECK(parse(packet(0x0003'0003, "user\0a\0\0"s)).needs_negotiation());
+    CHECK(parse(packet(0x0003'0002, "user\0a\0_pq_.x\0\0\0"s)).needs_negotiation());
+    SECTION("what we serve is not")
+    {
+        for (const std::uint32_t minor : {0U, 1U, 2U}) {
+            const auto served = parse(packet(protocol_version_3_0 + minor, "user\0a\0\0"s));
+            CHECK_FALSE(served.needs_negotiation());
+            CHECK(served.minor_served() == minor);
+            CHECK(served.cancel_secret_bytes() == (minor == 2 ? 32 : 4));
+        }
+    }
 }
 
 TEST_CASE("Replication is read as PostgreSQL does")
@@ -189,7 +201,7 @@ TEST_CASE("SSLRequest and GSSENCRequest may each come once")
     {
         CHECK(parser.parse(as_byte_span(ssl)).what == what::ssl_request);
         check_refused(parser.parse(as_byte_span(ssl)), "0A000",
-                      "unsupported frontend protocol 1234.5679: server supports 3.0 to 3.0");
+                      "unsupported frontend protocol 1234.5679: server supports 3.0 to 3.2");
     }
     SECTION("none after encryption has started")
     {
