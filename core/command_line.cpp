@@ -59,7 +59,8 @@ verb verb_of(std::span<char* const> words)
     if (words.size() > 1) {
         throw bad_usage{fmt::format("too many arguments: \"{}\" behind \"{}\"", words[1], word)};
     }
-    if (word == "route") throw bad_usage{"\"route\" must be the first word"};
+    if (word == "route" || word == "passwd")
+        throw bad_usage{fmt::format("\"{}\" must be the first word", word)};
     if (word == "stop") return verb::stop;
     if (word == "reload") return verb::reload;
     throw bad_usage{fmt::format("unknown command \"{}\"", word)};
@@ -137,9 +138,10 @@ command_line parse_command_line(std::span<const char* const> arguments, const su
         asked.key_file = std::filesystem::path{around.home} / ".pgpoolkey";
     }
 
-    if (arguments.size() > 1 && arguments[1] == std::string_view{"route"}) {
-        asked.what = verb::route;
-        asked.route_arguments.assign(arguments.begin() + 2, arguments.end());
+    const std::string_view first = arguments.size() > 1 ? arguments[1] : "";
+    if (first == "route" || first == "passwd") {
+        asked.what = first == "route" ? verb::route : verb::passwd;
+        asked.verb_arguments.assign(arguments.begin() + 2, arguments.end());
         return asked;
     }
 
@@ -174,6 +176,7 @@ Usage:
   {2} [-f FILE] [-m MODE] stop                                      stop
   {2} [-f FILE] reload                                              read the configuration again
   {2} route --config FILE [OPTION]... [INPUT]...                    tell where statements would go (route --help)
+  {2} passwd [OPTION]... [PASSWORD]                         make a password for pool_passwd (passwd --help)
 
 Options:
   -a, --hba-file=FILE       pool_hba.conf ({3}/pool_hba.conf)

@@ -19,6 +19,7 @@ enum class verb : std::uint8_t {
     check_config,         // reads pgpool.conf and tells what is wrong with it
     print_sample_config,  // on standard output
     route,                // off line: where statements would go
+    passwd,               // makes password fields
 };
 
 /// How the running process ends: smart waits for all sessions, fast and immediate do not.
@@ -27,17 +28,17 @@ enum class stop_mode : std::uint8_t { smart, fast, immediate };
 /// A command line as Pgpool-II's program takes it. File names are absolute.
 struct command_line {
     verb what = verb::start;
-    std::filesystem::path config_file;         ///< -f
-    std::filesystem::path hba_file;            ///< -a
-    std::filesystem::path pcp_file;            ///< -F
-    std::filesystem::path key_file;            ///< -k; empty: none is known.
-    bool stays_in_foreground = false;          ///< -n
-    bool discards_status = false;              ///< -D
-    bool clears_oid_maps = false;              ///< -C
-    bool is_debug = false;                     ///< -d
-    bool checks_assertions = false;            ///< -x
-    stop_mode mode = stop_mode::smart;         ///< -m
-    std::vector<std::string> route_arguments;  ///< What stands behind the word "route".
+    std::filesystem::path config_file;        ///< -f
+    std::filesystem::path hba_file;           ///< -a
+    std::filesystem::path pcp_file;           ///< -F
+    std::filesystem::path key_file;           ///< -k; empty: none is known.
+    bool stays_in_foreground = false;         ///< -n
+    bool discards_status = false;             ///< -D
+    bool clears_oid_maps = false;             ///< -C
+    bool is_debug = false;                    ///< -d
+    bool checks_assertions = false;           ///< -x
+    stop_mode mode = stop_mode::smart;        ///< -m
+    std::vector<std::string> verb_arguments;  ///< What stands behind "route" or "passwd".
 };
 
 /// A call that makes no sense: usage goes to standard error, exit 1.
@@ -58,8 +59,8 @@ surroundings read_surroundings();
 
 /// Reads the arguments, the program's name first. Options may stand before or behind the verb, be
 /// abbreviated and be joined, as getopt_long does it for Pgpool-II. Throws bad_usage. Not for
-/// several threads at once. Only as the first word "route" is a verb of its own, with options of
-/// its own.
+/// several threads at once. Only as the first word "route" and "passwd" are verbs of their own,
+/// with options of their own.
 command_line parse_command_line(std::span<const char* const> arguments, const surroundings& around);
 
 /// The usage text; `program` is the name that it was called by, with or without a path.

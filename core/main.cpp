@@ -1,5 +1,6 @@
 // The program: command line, configuration, and the one place where admin is wired into core.
 
+#include "admin/passwd_verb.hpp"
 #include "admin/route_verb.hpp"
 #include "admin/show_commands.hpp"
 #include "admin/verbs.hpp"
@@ -124,7 +125,10 @@ int run(const core::command_line& call, const std::string& program)
     case core::verb::version: std::cerr << core::version_text(); return 0;
     case core::verb::print_sample_config: std::cout << config::sample_config(); return 0;
     case core::verb::route:
-        return pgtorii::admin::run_route(call.route_arguments, std::cin, std::cout, std::cerr);
+        return pgtorii::admin::run_route(call.verb_arguments, std::cin, std::cout, std::cerr);
+    case core::verb::passwd:
+        return pgtorii::admin::run_passwd(call.verb_arguments, core::read_surroundings(),
+                                          pgtorii::admin::ask_on_terminal, std::cout, std::cerr);
     case core::verb::check_config: {
         auto outcome = read_config(call);
         // At a start a missing file is Pgpool-II's warning; who asks for a check wants that file.

@@ -3,6 +3,7 @@
 #include "core/base/result.hpp"
 #include "ha/cluster_config.hpp"
 #include "protocol/authentication.hpp"
+#include "protocol/scram_client.hpp"
 #include "protocol/server_messages.hpp"
 #include "protocol/writer.hpp"
 

@@ -6,6 +6,9 @@
 namespace pgtorii::protocol {
 namespace {
 
+/// A length that says NULL.
+constexpr std::uint32_t null_length = 0xffff'ffff;
+
 /// Format codes: none, one for all, or one for each value. Gives their number, which has to agree
 /// with a count that comes later.
 std::uint16_t read_formats(byte_reader& reader)
@@ -19,7 +22,6 @@ std::uint16_t read_formats(byte_reader& reader)
 /// number.
 std::uint16_t read_values(byte_reader& reader, std::uint16_t format_count)
 {
-    constexpr std::uint32_t null_length = 0xffff'ffff;
     const auto count = reader.uint16();
     if (format_count > 1 && format_count != count) reader.fail(errc::bad_count);
     for (std::uint32_t index = 0; index != count && !reader.error(); ++index) {
@@ -125,6 +127,24 @@ result<std::string_view> read_copy_fail(std::span<const std::byte> body)
 result<std::string_view> read_password(std::span<const std::byte> body)
 {
     return read_only_string(body);
+}
+
+result<sasl_initial_response> read_sasl_initial_response(std::span<const std::byte> body)
+{
+    if (body.size() > sasl_message_bytes_max) return errc::length_too_big;
+    byte_reader reader(body);
+    sasl_initial_response found;
+    found.mechanism = reader.string();
+    const auto length = reader.uint32();
+    if (length != null_length) found.data = as_text(reader.take(length));
+    if (const auto failure = reader.finish()) return failure;
+    return found;
+}
+
+result<std::string_view> read_sasl_response(std::span<const std::byte> body)
+{
+    if (body.size() > sasl_message_bytes_max) return errc::length_too_big;
+    return as_text(body);
 }
 
 }  // namespace pgtorii::protocol

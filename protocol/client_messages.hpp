@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -44,6 +45,12 @@ struct execute_message {
     std::uint32_t row_count_max = 0;  ///< Zero: all. PostgreSQL also takes "negative" as all.
 };
 
+/// The first answer of a client to AuthenticationSASL.
+struct sasl_initial_response {
+    std::string_view mechanism;
+    std::optional<std::string_view> data;  ///< Nothing: the client waits to be asked.
+};
+
 struct function_call_message {
     std::uint32_t function_oid = 0;
 };
@@ -58,8 +65,17 @@ struct function_call_message {
 [[nodiscard]] result<function_call_message> read_function_call(std::span<const std::byte> body);
 /// The reason that the client gives in CopyFail.
 [[nodiscard]] result<std::string_view> read_copy_fail(std::span<const std::byte> body);
-/// The password of a PasswordMessage. A SASL message has the same type byte and is not decoded
-/// here.
+/// What such a message may have before authentication, as PostgreSQL bounds it.
+inline constexpr std::uint32_t password_message_bytes_max = 65'535;
+inline constexpr std::uint32_t sasl_message_bytes_max = 1'024;
+
+/// The password of a PasswordMessage. SASL messages have the same type byte: what was asked for
+/// last tells which one it is.
 [[nodiscard]] result<std::string_view> read_password(std::span<const std::byte> body);
+/// Its data is just as long as its length says.
+[[nodiscard]] result<sasl_initial_response>
+read_sasl_initial_response(std::span<const std::byte> body);
+/// The whole body is data. Error: errc::length_too_big.
+[[nodiscard]] result<std::string_view> read_sasl_response(std::span<const std::byte> body);
 
 }  // namespace pgtorii::protocol

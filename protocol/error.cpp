@@ -24,6 +24,24 @@ const char* text_of(errc value)
     case errc::scram_signature_wrong:
         return "SCRAM signature is wrong: the server does not know the password";
     case errc::crypto_failed: return "cryptographic library refused an operation";
+    case errc::scram_mechanism_unknown: return "client chose a SASL mechanism that was not offered";
+    case errc::scram_client_malformed: return "SCRAM message of the client is malformed";
+    case errc::scram_binding_not_selected:
+        return "client chose SCRAM without channel binding, and sent channel binding data";
+    case errc::scram_binding_missing:
+        return "client chose SCRAM with channel binding, and sent no channel binding data";
+    case errc::scram_binding_denied:
+        return "client believes that channel binding was not offered, though it was";
+    case errc::scram_binding_unsupported:
+        return "client's type of channel binding is not supported";
+    case errc::scram_binding_unexpected:
+        return "client's last SCRAM message has channel binding unlike its first";
+    case errc::scram_binding_wrong: return "client is bound to another TLS channel";
+    case errc::scram_identity_unsupported: return "client sent a SCRAM authorization identity";
+    case errc::scram_extension_unsupported: return "client demands a SCRAM extension";
+    case errc::scram_nonce_unprintable: return "SCRAM nonce of the client is not printable";
+    case errc::scram_nonce_wrong: return "client's SCRAM nonce does not match";
+    case errc::scram_proof_wrong: return "client does not know the password";
     }
     return "unknown protocol error";
 }

@@ -22,6 +22,20 @@ enum class errc {
     scram_rejected,
     scram_signature_wrong,
     crypto_failed,
+    // Of a client's SCRAM messages; login_errors.hpp has what it is told.
+    scram_mechanism_unknown,
+    scram_client_malformed,
+    scram_binding_not_selected,
+    scram_binding_missing,
+    scram_binding_denied,
+    scram_binding_unsupported,
+    scram_binding_unexpected,
+    scram_binding_wrong,
+    scram_identity_unsupported,
+    scram_extension_unsupported,
+    scram_nonce_unprintable,
+    scram_nonce_wrong,
+    scram_proof_wrong,
 };
 
 /// The category of errc; its messages are for operators.

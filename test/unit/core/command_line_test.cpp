@@ -169,9 +169,11 @@ TEST_CASE("route is a verb only as the first word, and what follows is its own")
 {
     const auto asked = parse({"route", "--config", "a.conf", "-v", "-", "stop"});
     CHECK(asked.what == verb::route);
-    CHECK(asked.route_arguments ==
+    CHECK(asked.verb_arguments ==
           std::vector<std::string>{"--config", "a.conf", "-v", "-", "stop"});
-    CHECK(parse({"route"}).route_arguments.empty());
+    CHECK(parse({"passwd", "-m", "x"}).what == verb::passwd);
+    CHECK(parse({"passwd", "-m", "x"}).verb_arguments == std::vector<std::string>{"-m", "x"});
+    CHECK(parse({"route"}).verb_arguments.empty());
     CHECK(complaint({"-f", "x", "route"}) == "\"route\" must be the first word");
     CHECK(complaint({"stop", "route"}) != "");
 }

@@ -1,7 +1,10 @@
 #include "protocol/authentication.hpp"
 
+#include "protocol/scram_client.hpp"
+
 #include <catch2/catch.hpp>
 
+#include <array>
 #include <random>
 #include <set>
 

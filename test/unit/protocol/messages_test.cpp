@@ -106,6 +106,32 @@ TEST_CASE("Query, Parse and CopyFail")
         CHECK(read_password(exact_body(buffer)).value() == "secret");
         check_cuts(buffer, read_password);
     }
+    SECTION("SASLInitialResponse")
+    {
+        buffer.sasl_initial_response("SCRAM-SHA-256", "n,,n=,r=x");
+        const exact_body body(buffer);
+        const auto found = read_sasl_initial_response(body).value();
+        CHECK(found.mechanism == "SCRAM-SHA-256");
+        CHECK(found.data == "n,,n=,r=x");
+        check_cuts(buffer, read_sasl_initial_response);
+        const auto of = [](std::string_view body) {
+            return read_sasl_initial_response(as_byte_span(body));
+        };
+        CHECK_FALSE(of("X\0\xff\xff\xff\xff"s).value().data);
+        CHECK(of("X\0\0\0\0\0"s).value().data == "");
+        CHECK(of("X\0\xff\xff\xff\xffy"s).error() == errc::trailing_bytes);
+        CHECK(of("X\0\xff\xff\xff\xfey"s).error() == errc::message_truncated);
+        CHECK(of("X\0\x7f\xff\xff\xffy"s).error() == errc::message_truncated);
+        CHECK(of("X\0\0\0\0\1yz"s).error() == errc::trailing_bytes);
+        CHECK(of(std::string(1'025, 'x')).error() == errc::length_too_big);
+    }
+    SECTION("SASLResponse")
+    {
+        buffer.sasl_response("c=biws");
+        CHECK(read_sasl_response(exact_body(buffer)).value() == "c=biws");
+        CHECK(read_sasl_response(as_byte_span(std::string(1'024, 'x'))));
+        CHECK_FALSE(read_sasl_response(as_byte_span(std::string(1'025, 'x'))));
+    }
 }
 
 TEST_CASE("Bind")
