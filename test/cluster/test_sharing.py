@@ -13,6 +13,7 @@ from wire import FLUSH, SYNC, bind, close_statement, execute, parse, query
 
 STANDBYS = 1
 COUNT = int(os.environ.get("PGTORII_SCRIPTS", 60))
+TEST_LIMIT = 180 + COUNT  # seconds
 FIRST_SEED = int(os.environ.get("PGTORII_SEED", 1))
 ONE_LINK = {"pool_mode": "transaction", "num_init_children": 1, "max_pool": 1}
 PRIMARY_PID = "SELECT pg_backend_pid() FROM place FOR UPDATE"
