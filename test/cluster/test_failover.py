@@ -48,16 +48,15 @@ def test_a_promoted_standby_gets_the_writes():
 
 def test_a_statement_waits_for_the_new_primary():
     """The client asks while there is none, and is answered by the one that comes."""
-    with new_cluster() as cluster, Gate(cluster) as gate, gate.session() as own:
+    with new_cluster() as cluster, Gate(cluster) as gate, gate.session() as own, gate.wire() as client:
         old, new = cluster.servers[:2]
         assert own.one(ON_PRIMARY) == old.port
         cluster.wait_for_replay()
         old.stop()
         gate.wait_for_status(0, "down", own)
-        with gate.wire() as client:
-            client.send(wire.query("INSERT INTO t VALUES (2)"))
-            new.promote()
-            assert client.answer().tags == ["INSERT 0 1"]
+        client.send(wire.query("INSERT INTO t VALUES (2)"))
+        new.promote()
+        assert client.answer().tags == ["INSERT 0 1"]
         assert own.one(ON_PRIMARY) == new.port
 
 
