@@ -1,5 +1,6 @@
 """The program under test in front of a cluster."""
 
+import contextlib
 import os
 import re
 import signal
@@ -142,24 +143,26 @@ class Gate:
 
     # What it shows ---------------------------------------------------------------------------------------------------
 
-    def nodes(self) -> list[dict]:
+    def nodes(self, asker: harness.Session | None = None) -> list[dict]:
         """SHOW POOL_NODES as dictionaries."""
-        with self.session() as own, own.connection.cursor() as cursor:
+        with contextlib.nullcontext(asker) if asker else self.session() as own, own.connection.cursor() as cursor:
             cursor.execute("SHOW POOL_NODES")
             names = [column.name for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
-    def wait_for_primary(self, node: int) -> None:
+    # `asker`: a session that is there already. A login waits for seconds while there is no primary.
+
+    def wait_for_primary(self, node: int, asker: harness.Session | None = None) -> None:
         """Returns when this node is the primary that it uses."""
-        self._wait_for_node(node, f"node {node} is the primary", role="primary", status="up")
+        self._wait_for_node(node, f"node {node} is the primary", asker, role="primary")
 
-    def wait_for_status(self, node: int, status: str) -> None:
-        self._wait_for_node(node, f"node {node} is {status}", status=status)
+    def wait_for_status(self, node: int, status: str, asker: harness.Session | None = None) -> None:
+        self._wait_for_node(node, f"node {node} is {status}", asker, status=status)
 
-    def _wait_for_node(self, node: int, what: str, **wanted) -> None:
+    def _wait_for_node(self, node: int, what: str, asker: harness.Session | None, **wanted) -> None:
         def is_so():
             try:
-                shown = self.nodes()[node]
+                shown = self.nodes(asker)[node]
             except psycopg2.OperationalError:
                 return False  # the session itself may need the server that has just gone
             return all(shown[name] == value for name, value in wanted.items())

@@ -147,8 +147,9 @@ def clean_up() -> None:
     """Kills what was started and removes what was made. Safe to call at any time, and twice."""
     while _processes:
         kill_tree(_processes.pop())
-    while _directories:
-        shutil.rmtree(_directories.pop(), ignore_errors=True)
+    if _directories:
+        subprocess.run(["rm", "-rf", *_directories], check=False)  # Python takes five times as long
+    _directories.clear()
 
 
 def install_clean_up() -> None:
@@ -340,7 +341,7 @@ def data_template(programs: Path) -> Path:
 
 def copy_tree(origin: Path, copy: Path) -> None:
     shutil.rmtree(copy, ignore_errors=True)
-    subprocess.run(["cp", "-a", "--reflink=auto", origin, copy], check=True)
+    subprocess.run(["cp", "-a", "--sparse=always", origin, copy], check=True)
 
 
 def call(*command, log: Path) -> None:

@@ -181,6 +181,7 @@ class Client:
         self._count("answers")
         if errors and errors[-1]["C"] != error:
             self._count(errors[-1]["C"])
+            self._said.append(f"refused by {errors[-1]['C']}")
             raise Refused
         if error and not errors:
             raise Wrong(f"wanted {error}, got no error: {self._wire!r}")
@@ -256,8 +257,10 @@ class Client:
 
     def discard(self) -> None:
         self._settings.clear()
-        self._statements.clear()
+        # When it is cancelled, what was prepared may be there or not.
+        self._statements = {name: "" for name in self._statements if name.startswith("tried ")}
         self._ask("DISCARD ALL")
+        self._statements.clear()
         self._channels.clear()
 
     def transaction(self) -> None:

@@ -252,7 +252,8 @@ def test_a_promotion_in_the_middle_of_stories():
 def test_a_transaction_that_reads_on_a_standby_while_it_is_promoted():
     """The view changes between two statements. What follows is told as it is."""
     for seed, (reads_first, writes_first) in enumerate(((True, False), (True, True), (False, True))):
-        with new_cluster() as cluster, Gate(cluster, disable_load_balance_on_write="off") as gate, gate.wire() as client:
+        with new_cluster() as cluster, Gate(cluster, disable_load_balance_on_write="off") as gate, gate.wire() as client, \
+                gate.session() as asker:
             old, new = cluster.servers
             story = [stories.Statement("BEGIN", "begin")]
             story += [stories.insert()] if writes_first else []
@@ -263,9 +264,9 @@ def test_a_transaction_that_reads_on_a_standby_while_it_is_promoted():
                 account.take(group, client.ask(group.bytes()), [])
             cluster.wait_for_replay()
             old.stop(signal.SIGQUIT)
-            gate.wait_for_status(0, "down")
+            gate.wait_for_status(0, "down", asker)
             new.promote()
-            gate.wait_for_primary(1)
+            gate.wait_for_primary(1, asker)
             for each in (stories.read("SELECT i FROM one_row"), stories.insert(), stories.Statement("COMMIT", "commit")):
                 if not account.is_over:
                     group = stories.Group(True, [each])

@@ -427,15 +427,15 @@ def test_after_a_promotion_nothing_is_known_of_the_past():
         with harness.Cluster(2) as cluster, Gate(cluster, causal_reads=mode, causal_reads_timeout=10) as gate:
             prepare(cluster)
             new, behind = cluster.standbys
-            with gate.wire() as client:
+            with gate.wire() as client, gate.session() as asker:
                 number = next(_numbers)
                 by_query(client, number)
                 assert read_by_query(client, number) == "1"
                 cluster.wait_for_replay()
                 cluster.primary.stop()
-                gate.wait_for_status(0, "down")
+                gate.wait_for_status(0, "down", asker)
                 new.promote()
-                gate.wait_for_primary(1)
+                gate.wait_for_primary(1, asker)
                 # The other standby follows nobody: it has the old timeline, and will never have what comes now.
                 for _ in range(5):
                     assert newly_written_is_seen(client), (mode, behind.name)

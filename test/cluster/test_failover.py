@@ -26,9 +26,9 @@ def test_a_promoted_standby_gets_the_writes():
             inside.run("INSERT INTO t VALUES (2)")
             cluster.wait_for_replay()
             old.stop(signal.SIGQUIT)
-            gate.wait_for_status(0, "down")
+            gate.wait_for_status(0, "down", idle)
             new.promote()
-            gate.wait_for_primary(1)
+            gate.wait_for_primary(1, idle)
             # A session that was idle goes on, with all that it had set up.
             assert idle.one(ON_PRIMARY) == new.port
             assert idle.one(f"{PORT} WHERE current_setting('work_mem') = '7MB'") in (new.port, cluster.servers[2].port)
@@ -48,36 +48,37 @@ def test_a_promoted_standby_gets_the_writes():
 
 def test_a_statement_waits_for_the_new_primary():
     """The client asks while there is none, and is answered by the one that comes."""
-    with new_cluster() as cluster, Gate(cluster) as gate, gate.session() as own:
+    with new_cluster() as cluster, Gate(cluster) as gate, gate.session() as own, gate.wire() as client:
         old, new = cluster.servers[:2]
         assert own.one(ON_PRIMARY) == old.port
         cluster.wait_for_replay()
         old.stop()
-        gate.wait_for_status(0, "down")
-        with gate.wire() as client:
-            client.send(wire.query("INSERT INTO t VALUES (2)"))
-            new.promote()
-            assert client.answer().tags == ["INSERT 0 1"]
+        gate.wait_for_status(0, "down", own)
+        client.send(wire.query("INSERT INTO t VALUES (2)"))
+        new.promote()
+        assert client.answer().tags == ["INSERT 0 1"]
         assert own.one(ON_PRIMARY) == new.port
 
 
 def test_nobody_is_turned_away_while_the_primary_is_gone():
     """Neither before the loss is noticed nor after: logins are served by those who live, or wait."""
-    with new_cluster() as cluster, Gate(cluster) as gate:
+    def come(gate: Gate, number: int):
+        with gate.session(application_name=f"newcomer {number}") as own:
+            assert own.one(PORT) != gate.cluster.primary.port
+
+    with new_cluster() as cluster, Gate(cluster) as gate, gate.session() as asker:
         cluster.primary.stop(signal.SIGQUIT)
-        for number in range(5):
-            with gate.session(application_name=f"newcomer {number}") as own:
-                assert own.one(PORT) != cluster.primary.port
-        gate.wait_for_status(0, "down")
+        harness.run_in_parallel(*(lambda number=number: come(gate, number) for number in range(5)))
+        gate.wait_for_status(0, "down", asker)
         with gate.session(application_name="a late one") as own:
             assert own.one(PORT) != cluster.primary.port
 
 
 def test_a_client_that_waits_for_a_primary_can_cancel():
-    with new_cluster() as cluster, Gate(cluster) as gate, gate.wire() as client:
+    with new_cluster() as cluster, Gate(cluster) as gate, gate.wire() as client, gate.session() as asker:
         assert client.query(ON_PRIMARY).one == str(cluster.primary.port)
         cluster.primary.stop()
-        gate.wait_for_status(0, "down")
+        gate.wait_for_status(0, "down", asker)
         client.send(wire.query("INSERT INTO t VALUES (2)"))
         with wire.Wire(gate.port) as canceller:
             canceller.send(wire.cancel_request(client.pid, client.secret)).read_to_end()
@@ -87,13 +88,13 @@ def test_a_client_that_waits_for_a_primary_can_cancel():
 
 def test_the_old_primary_is_no_primary_when_it_returns():
     """It has not learned of its successor: nothing may be written there."""
-    with new_cluster() as cluster, Gate(cluster) as gate:
+    with new_cluster() as cluster, Gate(cluster) as gate, gate.session() as asker:
         old, new = cluster.servers[:2]
         cluster.wait_for_replay()
         old.stop()
-        gate.wait_for_status(0, "down")
+        gate.wait_for_status(0, "down", asker)
         new.promote()
-        gate.wait_for_primary(1)
+        gate.wait_for_primary(1, asker)
         mark = gate.log.mark()
         old.start()
         gate.log.wait_for("primary of the past|not in recovery", mark, alive=gate.process)
