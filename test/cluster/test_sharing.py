@@ -272,10 +272,11 @@ def test_show_pool_pins(cluster):
             gate.session() as asker, gate.wire() as client:
         client.query("PREPARE p AS SELECT 1")
         client.query("SELECT 1; EXECUTE p")
-        (*_, reason, _), = asker.rows("SHOW POOL_PINS")
+        # It is found when the client has its answer already.
+        (*_, reason, _), = harness.wait_until(lambda: asker.rows("SHOW POOL_PINS"), "the pin is shown")
         assert reason == "a statement that may have any effect"
         client.query("DISCARD ALL")
-        assert asker.rows("SHOW POOL_PINS") == []
+        harness.wait_until(lambda: asker.rows("SHOW POOL_PINS") == [], "the end of the pin")
     with Gate(cluster, pool_mode="transaction", weights=(1, 0)) as gate, gate.session() as asker:
         assert asker.rows("SHOW POOL_PINS") == []
         with gate.session(application_name="one") as one, gate.session(application_name="two") as two:
