@@ -264,7 +264,7 @@ private:
         std::vector<std::string> there;
         std::vector<std::string> back;
     };
-    settings_detour detour_for(const prepared_statement& wanted);
+    settings_detour detour_for(const server_link& link, const prepared_statement& wanted);
     void bring_within(server_link& link, const prepared_statement& wanted);
     static bool lacks_statement(server_link& link, const prepared_statement& wanted,
                                 const std::string& name);
@@ -517,6 +517,7 @@ private:
     bool is_query_unit_ = false;
     bool has_effects_ = false;
     bool unit_ended_transaction_ = false;
+    bool unit_may_end_transaction_ = false;  // what has been sent of it, as far as is known
     bool touches_data_ = false;  // the transaction did something that is not proven read-only
     bool settings_changed_ = false;
     bool is_open_ended_ = false;        // more of the client's stream belongs to this unit

@@ -40,6 +40,12 @@ bool may_touch_data(const routing::statement_facts& facts)
     }
 }
 
+bool may_end_transaction(const routing::statement_facts& facts)
+{
+    return facts.kind == statement_kind::commit || facts.kind == statement_kind::rollback ||
+           facts.kind == statement_kind::prepare_transaction || facts.effects_unknown;
+}
+
 std::string_view prefix_of(char type)
 {
     switch (type) {
@@ -70,6 +76,7 @@ void client_session::note_sent(server_link& link, const routing::query_facts_ptr
         // Our own idle links must not keep it from being dropped (Pgpool-II: the same).
         if (each.drops_database) home_.services.drop_database(each.name);
         if (is_main && may_touch_data(each)) touches_data_ = true;
+        if (may_end_transaction(each)) unit_may_end_transaction_ = true;
         if (!facts->is_stateless) note_pins(each, context.catalog, facts->is_parsed);
         // From its first INSERT on, what lastval() tells may be of its own.
         const bool may_number = each.kind == statement_kind::insert ||
@@ -93,6 +100,7 @@ void client_session::begin_unit()
     unit_failed_ = false;
     unit_pins_ = false;
     unit_ended_transaction_ = false;
+    unit_may_end_transaction_ = false;
     statement_index_ = 0;
     work_->effects_text.clear();
     has_effects_ = false;
@@ -505,7 +513,7 @@ void client_session::bring_statement(server_link& link, const prepared_statement
         out.close_statement(name);
         link.ledger.expect(protocol::expected_kind::close, own_tag, true);
     }
-    const auto detour = detour_for(statement);
+    const auto detour = detour_for(link, statement);
     for (const auto& each : detour.there) run_within(link, each, brought_tag);
     out.parse(name, statement.text, statement.parameter_types);
     work_->parses.push_back(std::make_shared<prepared_statement>(statement));
@@ -565,6 +573,7 @@ void client_session::expect_item(server_link& link, const unit_item& item)
         } else {
             tracker_.sent_unknown();
             touches_data_ = true;
+            unit_may_end_transaction_ = true;
         }
         work_->executes.push_back(item.statement);
         link.ledger.expect(expected_kind::execute,

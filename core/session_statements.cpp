@@ -135,7 +135,7 @@ void client_session::bring_named(server_link& link, const unit_item& item)
 void client_session::bring_within(server_link& link, const prepared_statement& wanted)
 {
     close_on_link(link, wanted.name);
-    const auto detour = detour_for(wanted);
+    const auto detour = detour_for(link, wanted);
     for (const auto& each : detour.there) run_within(link, each, brought_tag);
     if (wanted.is_sql) {
         run_within(link, wanted.text, brought_tag);
@@ -165,15 +165,27 @@ void client_session::run_within(server_link& link, std::string_view sql, std::ui
 
 /// A statement is brought to another server under the settings by which its own Parse was read, and
 /// those of now are brought back behind it. What a transaction has set and not committed can't be
-/// brought back in the same words (SET LOCAL): then the settings of now are used.
-client_session::settings_detour client_session::detour_for(const prepared_statement& wanted)
+/// brought back in the same words (SET LOCAL): there a savepoint of ours undoes the way, and leaves
+/// the statement, which is not the transaction's. In a unit that has begun outside of a transaction
+/// block, or may have left it, no savepoint can be set: then the settings of now are used.
+client_session::settings_detour client_session::detour_for(const server_link& link,
+                                                           const prepared_statement& wanted)
 {
     const auto& now = settings_record_.text_settings_now();
-    if (wanted.text_settings == now || settings_record_.has_uncommitted()) return {};
     // Under another search_path PostgreSQL reads the text anew, by the settings of then.
     if (wanted.search_path != settings_record_.search_path_now()) return {};
-    return {.there = session_settings::statements_between(now, wanted.text_settings),
-            .back = session_settings::statements_between(wanted.text_settings, now)};
+    settings_detour way{.there = session_settings::statements_between(now, wanted.text_settings),
+                        .back = {}};
+    if (way.there.empty()) return {};
+    if (!settings_record_.has_uncommitted()) {
+        way.back = session_settings::statements_between(wanted.text_settings, now);
+        return way;
+    }
+    if (link.status != 'T' || (is_in_unit_ && unit_may_end_transaction_)) return {};
+    way.there.insert(way.there.begin(), R"(SAVEPOINT "pgtorii: brings a statement")");
+    way.back = {R"(ROLLBACK TO SAVEPOINT "pgtorii: brings a statement")",
+                R"(RELEASE SAVEPOINT "pgtorii: brings a statement")"};
+    return way;
 }
 
 /// Prepares what a Query names in SQL on a link that lacks it. An error of it (the table is gone)
@@ -183,7 +195,7 @@ task<> client_session::bring_statements(server_link& link)
     for (const auto& each : work_->needed_statements) {
         if (!lacks_statement(link, *each, each->name)) continue;
         close_on_link(link, each->name);
-        const auto detour = detour_for(*each);
+        const auto detour = detour_for(link, *each);
         auto& out = home_.replies;
         for (const auto& way : detour.there) run_within(link, way, own_tag);
         if (each->is_sql) {
@@ -256,7 +268,7 @@ task<bool> client_session::bring_described(server_link& link)
         const auto& name = wanted->link_name();
         auto& out = home_.replies;
         if (!name.empty() && link.statements.contains(name)) close_on_link(link, name);
-        const auto detour = detour_for(*wanted);
+        const auto detour = detour_for(link, *wanted);
         for (const auto& way : detour.there) run_within(link, way, own_tag);
         out.parse(name, wanted->text, wanted->parameter_types).describe_statement(name);
         link.ledger.expect(protocol::expected_kind::parse, own_tag, true);

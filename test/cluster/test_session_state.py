@@ -301,3 +301,37 @@ def test_state_on_the_primary_outlives_reads_elsewhere(cluster):
                 assert client.ask(wire.ask("SELECT 42")).one == "42", made
                 assert client.query("UPDATE t SET i = i").status == "I", made
                 assert client.ask(wire.ask("SELECT 43 FROM pg_class LIMIT 1")).one == "43", made
+
+
+def test_a_constant_keeps_what_it_meant_in_a_transaction_that_sets_how_it_is_read(cluster):
+    """The statement is brought to the primary after a SET that isn't committed: it is as on a connection of its own."""
+    date = "SELECT '02/03/2020'::date"
+    again = bind(statement="s") + execute()
+    scripts = [
+        [set_it, "INSERT INTO t VALUES (1)", again + SYNC, "SHOW DateStyle", end, "SHOW DateStyle", again + SYNC]
+        for set_it in ("SET DateStyle = 'SQL, DMY'", "SET LOCAL DateStyle = 'SQL, DMY'",
+                       "SAVEPOINT a; SET DateStyle = 'SQL, DMY'", "SET DateStyle = 'SQL, DMY'; SAVEPOINT a; SET DateStyle = 'German'")
+        for end in ("COMMIT", "ROLLBACK")]
+    scripts += [
+        # The savepoints of the client are where it has left them.
+        ["SAVEPOINT a", "SET DateStyle = 'SQL, DMY'", "INSERT INTO t VALUES (2)", again + SYNC, "ROLLBACK TO a", "SHOW DateStyle",
+         again + SYNC, "COMMIT", "SHOW DateStyle"],
+        # What is sent behind the end of the transaction, in the same unit.
+        ["SET LOCAL DateStyle = 'SQL, DMY'", parse("COMMIT") + bind() + execute() + again + SYNC, "SHOW DateStyle"],
+        # EXECUTE, and both in one unit.
+        ["SET DateStyle = 'SQL, DMY'", "INSERT INTO t VALUES (3)", "EXECUTE p", "EXECUTE s", again + again + SYNC, "COMMIT", "EXECUTE p"],
+        # An error undoes all of it.
+        ["SET DateStyle = 'SQL, DMY'", "INSERT INTO t VALUES (4)", again + parse("SELECT 1 / 0") + bind() + execute() + SYNC, again + SYNC,
+         "ROLLBACK", "SHOW DateStyle", again + SYNC],
+    ]
+    for mode in ("session", "transaction"):
+        with Gate(cluster, pool_mode=mode) as gate:
+            for script in scripts:
+                with gate.wire() as through, wire.Wire(cluster.primary.port).log_in(user="postgres", database="postgres") as direct:
+                    for each in (f"PREPARE p AS {date}", "BEGIN", parse(date, "s") + bind(statement="s") + execute() + SYNC, "EXECUTE p",
+                                 *script):
+                        answers = [client.query(each) if isinstance(each, str) else client.ask(each) for client in (through, direct)]
+                        got, wanted = ([(m.kind, m.body) for m in answer.messages if m.kind not in "NSE"] for answer in answers)
+                        assert got == wanted, (mode, script, each)
+                        if answers[1].error:
+                            assert answers[0].error["C"] == answers[1].error["C"]
