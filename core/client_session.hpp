@@ -287,6 +287,7 @@ private:
     runtime::task<> wait_for_sample(clock::time_point until);
     runtime::task<> wait_for_catalog(clock::time_point until, bool& is_answered);
     void send_unit(server_link& link, const unit& what);
+    void end_unnamed();
     void send_query(server_link& link, const unit& what, std::span<const std::byte> bytes);
     void send_extended(server_link& link, std::span<const std::byte> bytes);
     void prepare_query_within(server_link& link, std::span<const std::byte> bytes, bool is_whole);

@@ -166,12 +166,18 @@ void client_session::send_query(server_link& link, const unit& what,
         link.statements.erase(std::string{});
         close_stale_names(link);
     }
-    prepared_.remove(std::string{});
-    close_portal({});
+    end_unnamed();
     link.ledger.expect(protocol::expected_kind::query);
     write_link(link, bytes);
     stream_bytes_ = total - bytes.size();
     is_open_ended_ = stream_bytes_ > 0;
+}
+
+/// Any Query ends the unnamed statement and portal, whoever answers it.
+void client_session::end_unnamed()
+{
+    prepared_.remove(std::string{});
+    close_portal({});
 }
 
 /// A Query that came inside an extended unit: `bytes` hold what is there of it. Before it goes to
@@ -610,6 +616,7 @@ void client_session::answer_locally(const unit& what, const census* everybody)
 {
     auto& out = home_.replies;
     if (what.what == unit::kind::query) {
+        end_unnamed();
         if (status() == 'E') {
             out.error_response({.sqlstate = "25P02",
                                 .message = "current transaction is aborted, commands ignored until "

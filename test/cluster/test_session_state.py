@@ -335,3 +335,14 @@ def test_a_constant_keeps_what_it_meant_in_a_transaction_that_sets_how_it_is_rea
                         assert got == wanted, (mode, script, each)
                         if answers[1].error:
                             assert answers[0].error["C"] == answers[1].error["C"]
+
+
+def test_a_query_that_needs_no_server_ends_the_unnamed_statement(cluster):
+    for mode in ("session", "transaction"):
+        with Gate(cluster, pool_mode=mode) as gate, gate.wire() as client:
+            client.query("PREPARE p AS SELECT 1")
+            for text in ("DEALLOCATE p", "SHOW POOL_NODES", "PGPOOL SHOW port"):
+                assert client.ask(parse("SELECT 2"), bind(), execute(), SYNC).one == "2"
+                assert client.ask(bind(), execute(), SYNC).one == "2"
+                assert not client.query(text).error
+                assert client.ask(bind(), execute(), SYNC).error["C"] == "26000", text
