@@ -1,8 +1,9 @@
 #include "admin/passwd_options.hpp"
 
+#include "admin/verb_options.hpp"
+
 #include <fmt/format.h>
 
-#include <getopt.h>
 #include <pwd.h>
 #include <unistd.h>
 #include <vector>
@@ -101,35 +102,26 @@ Options:
 
 options parse_options(std::span<const std::string> arguments, const core::surroundings& around)
 {
-    std::vector<std::string> texts{"passwd"};
-    texts.insert(texts.end(), arguments.begin(), arguments.end());
-    std::vector<char*> words;
-    for (auto& each : texts) words.push_back(each.data());
-    const auto count = static_cast<int>(words.size());
-    words.push_back(nullptr);
     options asked;
     const char* const no_arguments[] = {"pgtorii"};
     const auto usual = core::parse_command_line(no_arguments, around);
     asked.config_file = usual.config_file;
     asked.key_file = usual.key_file;
     asked.user = own_user();
-    optind = 0;  // glibc: begin anew
-    opterr = 0;
-    for (;;) {
-        const int found = ::getopt_long(count, words.data(), short_options, long_options, nullptr);
-        if (found == -1) break;
-        if (found == '?' || found == ':') {
-            // Not the argument before, which may be a password.
-            throw refused{found == ':' ? "an option needs a value"
-                                       : "unknown or misused option: see passwd --help"};
-        }
-        apply(found, optarg ? optarg : "", asked);
-    }
+    auto rest = read_options(
+        arguments, short_options, long_options,
+        [&asked](int found, const std::string& argument) { apply(found, argument, asked); },
+        // Not the word itself, which may be a password.
+        [](bool lacks_value, const std::string&) {
+            throw refused{lacks_value ? "an option needs a value"
+                                      : "unknown or misused option: see passwd --help"};
+        });
     if (asked.wants_help) return asked;
-    const auto first = static_cast<std::size_t>(optind);
-    if (texts.size() > first + 1) throw refused{"too many arguments"};
-    if (texts.size() > first) asked.password.emplace(words[first]);
-    for (auto& each : texts) config::wipe(each);
+    if (rest.size() > 1) throw refused{"too many arguments"};
+    for (auto& each : rest) {
+        asked.password.emplace(each);
+        config::wipe(each);
+    }
     check(asked);
     return asked;
 }

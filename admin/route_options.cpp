@@ -1,8 +1,9 @@
 #include "admin/route_options.hpp"
 
+#include "admin/verb_options.hpp"
+
 #include <fmt/format.h>
 
-#include <getopt.h>
 #include <string_view>
 
 namespace pgtorii::admin::route {
@@ -113,27 +114,14 @@ Exit code: 0; 1: statements go elsewhere (--against), or a reason of --fail-on; 
 
 options parse_options(std::span<const std::string> arguments)
 {
-    std::vector<std::string> texts{"route"};
-    texts.insert(texts.end(), arguments.begin(), arguments.end());
-    std::vector<char*> words;
-    for (auto& each : texts) words.push_back(each.data());
-    const auto count = static_cast<int>(words.size());
-    words.push_back(nullptr);
     options asked;
-    optind = 0;  // glibc: begin anew
-    opterr = 0;
-    for (;;) {
-        const int found = ::getopt_long(count, words.data(), short_options, long_options, nullptr);
-        if (found == -1) break;
-        if (found == '?' || found == ':') {
-            const std::string last = words[static_cast<std::size_t>(optind) - 1];
-            throw unusable{found == ':' ? fmt::format("option \"{}\" needs a value", last)
-                                        : fmt::format("unknown or misused option \"{}\"", last)};
-        }
-        apply(found, optarg ? optarg : "", asked);
-    }
-    for (auto i = static_cast<std::size_t>(optind); i < static_cast<std::size_t>(count); ++i)
-        asked.inputs.emplace_back(words[i]);
+    asked.inputs = read_options(
+        arguments, short_options, long_options,
+        [&asked](int found, const std::string& argument) { apply(found, argument, asked); },
+        [](bool lacks_value, const std::string& word) {
+            throw unusable{lacks_value ? fmt::format("option \"{}\" needs a value", word)
+                                       : fmt::format("unknown or misused option \"{}\"", word)};
+        });
     if (asked.inputs.empty()) asked.inputs.emplace_back("-");
     if (asked.config.empty() && !asked.wants_help)
         throw unusable{"name a configuration with --config"};
